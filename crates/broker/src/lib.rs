@@ -1,0 +1,1 @@
+//! The driver: owns the state machines, runs their effects, answers the APIs.

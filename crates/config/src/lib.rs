@@ -1,0 +1,1 @@
+//! Configuration: Kafka's keys, files, environment and overrides.

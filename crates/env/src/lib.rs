@@ -1,0 +1,1 @@
+//! The seams to the outside: disk, network, clock, randomness; a real and a simulated side of each.

@@ -1,0 +1,1 @@
+//! The write-ahead log of one broker: group commit by one writer, recovery.

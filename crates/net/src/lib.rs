@@ -1,0 +1,1 @@
+//! Listeners and connections: framing, pipelining, response order, limits.

@@ -1,0 +1,1 @@
+//! openraft on the metadata log: log store, vote, state machine, settings.

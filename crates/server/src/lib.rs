@@ -1,0 +1,1 @@
+//! chronik-server: assembles a node and runs it.

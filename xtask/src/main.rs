@@ -1,0 +1,3 @@
+//! The project's own checks and helpers: `cargo xtask <command>`.
+
+fn main() {}
