@@ -1,0 +1,58 @@
+//! Limits and names of a journal.
+
+use std::path::PathBuf;
+
+use chronik_types::{BrokerId, DirectoryId, Uuid};
+
+/// How a journal is kept.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The directory of the journal's files. Nothing else is kept in it.
+    pub dir: PathBuf,
+    /// The cluster this journal belongs to.
+    pub cluster_id: Uuid,
+    /// The node this journal belongs to.
+    pub node_id: BrokerId,
+    /// The data directory this journal belongs to.
+    pub directory_id: DirectoryId,
+    /// Bytes of a file, 64 KiB to 1 GiB, a multiple of 4 KiB. A submission fits in half of it.
+    pub file_bytes: u32,
+    /// Bytes of the very first file; the next ones grow by four until `file_bytes`, so that the
+    /// first start need not write a whole file of zeros.
+    pub first_file_bytes: u32,
+    /// Bytes that live files may take; at least four files.
+    pub max_bytes: u64,
+    /// Bytes of a group, unless one submission alone is larger.
+    pub group_bytes_max: u32,
+    /// Bytes of `max_bytes` that clients cannot use; half of it only the class `Metadata` can.
+    pub reserve_bytes: u64,
+    /// Free bytes of the filesystem below which clients are refused.
+    pub free_bytes_floor: u64,
+    /// Whether files are used again. Off on copy-on-write filesystems, where it gains nothing.
+    pub recycle: bool,
+}
+
+impl Options {
+    /// The defaults, for a journal of this node in `dir`.
+    #[must_use]
+    pub fn new(
+        dir: PathBuf,
+        cluster_id: Uuid,
+        node_id: BrokerId,
+        directory_id: DirectoryId,
+    ) -> Self {
+        Self {
+            dir,
+            cluster_id,
+            node_id,
+            directory_id,
+            file_bytes: 64 << 20,
+            first_file_bytes: 4 << 20,
+            max_bytes: 1 << 30,
+            group_bytes_max: 4 << 20,
+            reserve_bytes: 128 << 20,
+            free_bytes_floor: 256 << 20,
+            recycle: true,
+        }
+    }
+}
