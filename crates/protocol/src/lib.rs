@@ -1,1 +1,10 @@
 //! Kafka's wire protocol: bytes to typed messages and back; pure and synchronous.
+
+pub mod api;
+pub mod batch;
+pub mod codec;
+pub mod compression;
+pub mod header;
+pub mod messages;
+pub mod validate;
+pub mod varint;
