@@ -1,1 +1,3 @@
 //! Configuration: Kafka's keys, files, environment and overrides.
+
+pub mod keys;
