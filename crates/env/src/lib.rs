@@ -7,7 +7,7 @@
 //!
 //! - This is the only crate that reads a clock, opens a file, draws entropy from the system or
 //!   reads the process environment.
-//! - `conformance` holds for [`RealDisk`] and `SimDisk` alike; what only the simulated side can
+//! - [`conformance`] holds for [`RealDisk`] and [`SimDisk`] alike; what only the simulated side can
 //!   do (crash, fail on order) is on its own type.
 //!
 //! # Not here
@@ -17,11 +17,13 @@
 
 mod blocking;
 mod clock;
+pub mod conformance;
 mod disk;
 pub mod net;
 mod process;
 mod real;
 mod rng;
+mod sim;
 
 use std::sync::Arc;
 
@@ -31,6 +33,7 @@ pub use disk::{Access, DIRECT_ALIGNMENT, DirEntry, Disk, DiskFile, DiskLock, Ope
 pub use process::{env_var, env_vars};
 pub use real::RealDisk;
 pub use rng::Rng;
+pub use sim::{Call, CallKind, CrashKind, Fault, SimDisk};
 
 /// The outside as one process sees it. Cheap to clone; clones share everything.
 #[derive(Clone)]

@@ -99,3 +99,18 @@ impl Disk for RealDisk {
         Ok(Box::new(RealLock { _file: file }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conforms() {
+        let name = format!("chronik-env-conformance-{}", std::process::id());
+        let root = std::env::temp_dir().join(name);
+        let _ = fs::remove_dir_all(&root);
+        fs::create_dir_all(&root).unwrap();
+        crate::conformance::check(&RealDisk, &root);
+        fs::remove_dir_all(&root).unwrap();
+    }
+}
