@@ -45,7 +45,6 @@ pub use lookup::{find_max_timestamp, find_timestamp};
 pub use record::{Header, HeadersIter, RecordError, RecordRef};
 pub use records::{BatchRecords, RecordsIter, records};
 
-pub(crate) use header::compute_crc;
 pub(crate) use walk::{RecordShape, SliceSource, Source, StreamSource, walk_record};
 
 #[cfg(test)]

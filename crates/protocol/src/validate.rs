@@ -17,6 +17,14 @@
 //! window of which nothing is kept. Only if the timestamp type or the max timestamp is to change is
 //! the header written and the CRC computed again. Everything else rebuilds the batch.
 //!
+//! Kafka is stricter or laxer in these places: a batch whose records do not decompress is
+//! `INVALID_RECORD` here (there `UNKNOWN_SERVER_ERROR`), one that decompresses beyond the bound
+//! `MESSAGE_TOO_LARGE`, an unknown codec `UNSUPPORTED_COMPRESSION_TYPE`; a batch that claims the
+//! append time is always refused; offset deltas of an uncompressed batch that are not consecutive
+//! are put right like those of a compressed one (there they are stored); a transactional batch
+//! needs a producer id and that an epoch; the delete horizon bit, which only compaction sets, is
+//! cleared.
+//!
 //! **Invariants**: a [`ValidBatch`] has a correct CRC, at least one record, offset deltas
 //! 0..count, a `last_offset_delta` of count - 1, and a `max_timestamp` that is the greatest of its
 //! records' (or the append time). Nothing later looks inside.
@@ -25,6 +33,7 @@
 //! authorization, `acks` and `min.insync.replicas` (the broker).
 
 mod conversion;
+mod framing;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -34,8 +43,8 @@ use std::borrow::Cow;
 use bytes::BytesMut;
 use chronik_types::{ErrorCode, Timestamp};
 
-use crate::batch::{BatchHeader, TimestampType};
-use crate::compression::Codec;
+use crate::batch::{BatchError, BatchHeader, TimestampType};
+use crate::compression::{Codec, DecompressError};
 
 /// What `compression.type` of a topic says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,13 +125,52 @@ pub struct InvalidBatch {
 /// How many records at fault an answer names: a bound on what a bad request can make us write.
 pub const MAX_RECORD_ERRORS: usize = 100;
 
-/// Checks the one batch in `batch` against `rules` and brings it into the form it is stored in.
+/// Checks the one batch in `bytes` against `rules` and brings it into the form it is stored in.
 ///
 /// A partial batch behind the first one is cut off, as Kafka does.
 ///
 /// # Errors
 /// The whole batch is refused as soon as anything about it, or any record of it, is.
-pub fn validate_batch(batch: BytesMut, rules: &BatchRules) -> Result<ValidBatch, InvalidBatch> {
-    let _ = (batch, rules);
-    unimplemented!()
+pub fn validate_batch(mut bytes: BytesMut, rules: &BatchRules) -> Result<ValidBatch, InvalidBatch> {
+    let batch_bytes = framing::only_batch(&bytes, rules)?;
+    bytes.truncate(batch_bytes);
+    framing::check_size(batch_bytes, rules)?;
+    let header = framing::check_bytes(&bytes)?;
+    let codec = header.attributes.codec().map_err(|unknown| {
+        InvalidBatch::new(ErrorCode::UnsupportedCompressionType, unknown.to_string())
+    })?;
+    framing::check_header(&header, rules)?;
+    let valid = conversion::to_stored_form(bytes, header, codec, rules)?;
+    framing::check_size(valid.batch.len(), rules)?;
+    if valid.batch.len() > rules.segment_bytes {
+        return Err(InvalidBatch::new(
+            ErrorCode::RecordListTooLarge,
+            format!(
+                "a batch of {} bytes does not fit a segment of {}",
+                valid.batch.len(),
+                rules.segment_bytes
+            ),
+        ));
+    }
+    Ok(valid)
+}
+
+impl InvalidBatch {
+    fn new(error: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { error, message: message.into(), record_errors: Vec::new() }
+    }
+}
+
+impl From<BatchError> for InvalidBatch {
+    /// The error of a batch whose CRC is right, so that the client meant these bytes: sending them
+    /// again would not help, which the retriable `CORRUPT_MESSAGE` would suggest. A batch that
+    /// grows too large is one the client may split.
+    fn from(error: BatchError) -> Self {
+        let code = match &error {
+            BatchError::Decompress(DecompressError::TooLarge { .. }) => ErrorCode::MessageTooLarge,
+            BatchError::UnknownCodec(_) => ErrorCode::UnsupportedCompressionType,
+            _ => ErrorCode::InvalidRecord,
+        };
+        Self::new(code, error.to_string())
+    }
 }

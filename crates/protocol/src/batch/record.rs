@@ -103,15 +103,12 @@ pub(super) fn read_record<'a>(
     }
     let timestamp = match header.attributes.timestamp_type() {
         TimestampType::LogAppendTime => header.max_timestamp,
-        TimestampType::CreateTime => header
-            .base_timestamp
-            .checked_add(timestamp_delta)
-            .ok_or(RecordError::OutOfRange)?,
+        TimestampType::CreateTime => {
+            header.base_timestamp.checked_add(timestamp_delta).ok_or(RecordError::OutOfRange)?
+        }
     };
-    let offset = header
-        .base_offset
-        .checked_add(i64::from(offset_delta))
-        .ok_or(RecordError::OutOfRange)?;
+    let offset =
+        header.base_offset.checked_add(i64::from(offset_delta)).ok_or(RecordError::OutOfRange)?;
     *bytes = after;
     Ok(RecordRef { offset, timestamp: Timestamp(timestamp), key, value, headers })
 }

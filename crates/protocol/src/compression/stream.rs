@@ -41,7 +41,9 @@ impl<'a> Decompressor<'a> {
             Codec::Gzip => Inner::Gzip(Box::new(flate2::bufread::MultiGzDecoder::new(bytes))),
             Codec::Snappy => Inner::Snappy(snappy::Blocks::new(bytes, limit)?),
             Codec::Lz4 => Inner::Lz4(Box::new(lz4::decoder(bytes)?)),
-            Codec::Zstd => Inner::Zstd(Box::new(zstd_decoder(bytes).map_err(|e| corrupt(codec, &e))?)),
+            Codec::Zstd => {
+                Inner::Zstd(Box::new(zstd_decoder(bytes).map_err(|e| corrupt(codec, &e))?))
+            }
         };
         Ok(Self { codec, inner, yielded: 0, limit, finished: false })
     }
