@@ -48,8 +48,13 @@ def run_suites(names, target, broker, pattern):
         table[name] = (outcome, time.monotonic() - began)
         for case in outcome.cases:
             if case.outcome == FAILED:
-                print(f"\nFAILED {name}: {case.name}\n{case.detail.strip()[-3000:]}", flush=True)
+                print(f"\nFAILED {name}: {case.name}\n{shortened(case.detail.strip())}", flush=True)
     return table
+
+
+def shortened(text, each=1500):
+    """Both ends of a long text: some runners name the failure first, some last."""
+    return text if len(text) <= 2 * each else f"{text[:each]}\n…\n{text[-each:]}"
 
 
 def report(table, slowest):
