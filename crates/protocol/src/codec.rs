@@ -21,7 +21,11 @@ mod schema;
 mod writer;
 
 #[cfg(test)]
+pub(crate) mod allocations;
+#[cfg(test)]
 pub(crate) mod arbitrary;
+#[cfg(test)]
+mod tests;
 
 pub use error::{DecodeError, EncodeError};
 pub(crate) use field::{ReadField, WriteField, differs};

@@ -182,3 +182,6 @@ pub fn decode_response<'a, M: Request<'a>>(
         left => Err(DecodeError::TrailingBytes(left)),
     }
 }
+
+#[cfg(test)]
+mod tests;

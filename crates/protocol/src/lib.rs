@@ -6,5 +6,6 @@ pub mod codec;
 pub mod compression;
 pub mod header;
 pub mod messages;
+pub mod records;
 pub mod validate;
 pub mod varint;

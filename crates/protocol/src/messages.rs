@@ -35,7 +35,12 @@ mod offset_for_leader_epoch;
 mod produce;
 mod sync_group;
 
+mod any_request;
+#[cfg(test)]
+mod tests;
+
 pub use alter_configs::*;
+pub use any_request::AnyRequest;
 pub use api_versions::*;
 pub use create_partitions::*;
 pub use create_topics::*;
@@ -66,3 +71,44 @@ pub use offset_fetch::*;
 pub use offset_for_leader_epoch::*;
 pub use produce::*;
 pub use sync_group::*;
+
+/// Calls a macro with every API: `Name: Request, Response;` each.
+macro_rules! each_api {
+    ($call:ident) => {
+        $call! {
+            Produce: ProduceRequest<'a>, ProduceResponse<'a>;
+            Fetch: FetchRequest<'a>, FetchResponse<'a>;
+            ListOffsets: ListOffsetsRequest<'a>, ListOffsetsResponse<'a>;
+            Metadata: MetadataRequest<'a>, MetadataResponse<'a>;
+            OffsetCommit: OffsetCommitRequest<'a>, OffsetCommitResponse<'a>;
+            OffsetFetch: OffsetFetchRequest<'a>, OffsetFetchResponse<'a>;
+            FindCoordinator: FindCoordinatorRequest<'a>, FindCoordinatorResponse<'a>;
+            JoinGroup: JoinGroupRequest<'a>, JoinGroupResponse<'a>;
+            Heartbeat: HeartbeatRequest<'a>, HeartbeatResponse;
+            LeaveGroup: LeaveGroupRequest<'a>, LeaveGroupResponse<'a>;
+            SyncGroup: SyncGroupRequest<'a>, SyncGroupResponse<'a>;
+            DescribeGroups: DescribeGroupsRequest<'a>, DescribeGroupsResponse<'a>;
+            ListGroups: ListGroupsRequest<'a>, ListGroupsResponse<'a>;
+            ApiVersions: ApiVersionsRequest<'a>, ApiVersionsResponse<'a>;
+            CreateTopics: CreateTopicsRequest<'a>, CreateTopicsResponse<'a>;
+            DeleteTopics: DeleteTopicsRequest<'a>, DeleteTopicsResponse<'a>;
+            DeleteRecords: DeleteRecordsRequest<'a>, DeleteRecordsResponse<'a>;
+            InitProducerId: InitProducerIdRequest<'a>, InitProducerIdResponse;
+            OffsetForLeaderEpoch: OffsetForLeaderEpochRequest<'a>, OffsetForLeaderEpochResponse<'a>;
+            DescribeConfigs: DescribeConfigsRequest<'a>, DescribeConfigsResponse<'a>;
+            AlterConfigs: AlterConfigsRequest<'a>, AlterConfigsResponse<'a>;
+            DescribeLogDirs: DescribeLogDirsRequest<'a>, DescribeLogDirsResponse<'a>;
+            CreatePartitions: CreatePartitionsRequest<'a>, CreatePartitionsResponse<'a>;
+            DeleteGroups: DeleteGroupsRequest<'a>, DeleteGroupsResponse<'a>;
+            IncrementalAlterConfigs: IncrementalAlterConfigsRequest<'a>, IncrementalAlterConfigsResponse<'a>;
+            OffsetDelete: OffsetDeleteRequest<'a>, OffsetDeleteResponse<'a>;
+            DescribeQuorum: DescribeQuorumRequest<'a>, DescribeQuorumResponse<'a>;
+            DescribeCluster: DescribeClusterRequest, DescribeClusterResponse<'a>;
+            DescribeProducers: DescribeProducersRequest<'a>, DescribeProducersResponse<'a>;
+            ListConfigResources: ListConfigResourcesRequest, ListConfigResourcesResponse<'a>;
+            DescribeTopicPartitions: DescribeTopicPartitionsRequest<'a>, DescribeTopicPartitionsResponse<'a>;
+        }
+    };
+}
+
+use each_api;
