@@ -1,0 +1,7 @@
+//! The properties that the crate's documentation promises, on connections of every kind.
+
+mod connections;
+mod deadlines;
+mod frames;
+mod servers;
+mod support;
