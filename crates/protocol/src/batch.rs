@@ -48,4 +48,4 @@ pub use records::{BatchRecords, RecordsIter, records};
 pub(crate) use walk::{RecordShape, SliceSource, Source, StreamSource, walk_record};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
