@@ -233,3 +233,24 @@ fn records_are_equal_by_their_bytes() {
     assert_eq!(chunks(&[]), Records::EMPTY);
     assert_ne!(Records::Null, Records::EMPTY);
 }
+
+#[test]
+fn a_count_is_held_against_the_bytes_left_and_the_memory_they_justify() {
+    let bytes = [0; 100];
+    let admit = |count, wire, memory| Reader::new(&bytes).admit_elements(count, wire, memory);
+    assert_eq!(admit(50, 2, 8), Ok(100 / 8 + 1));
+    assert_eq!(admit(5, 2, 8), Ok(5));
+    assert_eq!(admit(51, 2, 8), Err(DecodeError::CountTooLarge { count: 51, left: 100 }));
+    assert_eq!(
+        admit(usize::MAX, 0, 8),
+        Err(DecodeError::CountTooLarge { count: usize::MAX, left: 100 })
+    );
+    assert_eq!(admit(100, 1, usize::MAX / 50), Err(DecodeError::TooManyElements));
+
+    // Nested arrays share what a message may take.
+    let memory = Reader::MEMORY_FREE + 100 * Reader::MEMORY_PER_BYTE;
+    let mut r = Reader::new(&bytes);
+    assert!(r.admit_elements(1, 1, memory - 10).is_ok());
+    assert!(r.admit_elements(1, 1, 10).is_ok());
+    assert_eq!(r.admit_elements(1, 1, 1), Err(DecodeError::TooManyElements));
+}
