@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.base import BrokerError, Record
-from conftest import await_partitions, eventually
+from adapters.waiting import await_partitions, eventually
 
 
 def code_of(call, *arguments, **named):

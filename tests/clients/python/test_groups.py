@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.base import BrokerError, Record, closing, drive
-from conftest import eventually
+from adapters.waiting import eventually
 
 
 def values(records):

@@ -1,0 +1,3 @@
+module chronik.test/clients
+
+go 1.24
