@@ -1,6 +1,7 @@
 //! A batch that decompresses to far more than is allowed costs no more memory than one that does
 //! not. A process of its own, because it looks at the most memory the process ever held.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail")]
 
 use std::io::Write;
 
@@ -60,6 +61,21 @@ fn snappy_bomb() -> Vec<u8> {
     out
 }
 
+/// One raw block: a zero, and again and again a copy of the last 64 bytes.
+fn raw_snappy_bomb() -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut length = BOMB_BYTES + 1;
+    while length >= 0x80 {
+        out.push((length & 0x7F) as u8 | 0x80);
+        length >>= 7;
+    }
+    out.extend_from_slice(&[length as u8, 0, 0]);
+    for _ in 0..BOMB_BYTES / 64 {
+        out.extend_from_slice(&[63 << 2 | 2, 1, 0]);
+    }
+    out
+}
+
 /// A record's bytes up to its value: length, attributes, deltas, no key, value length.
 fn record_head() -> Vec<u8> {
     let mut value_length = Vec::new();
@@ -114,8 +130,10 @@ fn rules(compression: TopicCompression) -> BatchRules {
 
 #[test]
 fn bombs_are_refused_within_bounded_memory() {
-    for codec in [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
-        let batch = batch_around(codec, &bomb(codec));
+    let bombs = [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd].map(|c| (c, bomb(c)));
+    let raw = (Codec::Snappy, raw_snappy_bomb());
+    for (codec, records) in bombs.into_iter().chain([raw]) {
+        let batch = batch_around(codec, &records);
         let recompress = TopicCompression::Codec { codec: Codec::None, level: None };
         for compression in [TopicCompression::Producer, recompress] {
             let copy = batch.clone();

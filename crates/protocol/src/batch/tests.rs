@@ -22,13 +22,29 @@ pub(crate) struct Plain {
     pub(crate) headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
 
+/// Bytes that are not one record, which is all the batch announces.
+pub(crate) const MALFORMED: [(&str, &[u8]); 12] = [
+    ("nothing", &[]),
+    ("length longer than the batch", &[0x7E, 0, 0, 0, 1, 1, 0]),
+    ("negative length", &[1, 0, 0, 0, 1, 1, 0]),
+    ("length 0", &[0]),
+    ("key beyond the record", &[12, 0, 0, 0, 20, 1, 0]),
+    ("value beyond the record", &[12, 0, 0, 0, 1, 20, 0]),
+    ("negative header count", &[12, 0, 0, 0, 1, 1, 1]),
+    ("more headers than bytes", &[12, 0, 0, 0, 1, 1, 20]),
+    ("negative header key", &[16, 0, 0, 0, 1, 1, 2, 1, 1]),
+    ("a byte behind the headers", &[14, 0, 0, 0, 1, 1, 0, 0]),
+    ("a number that does not end", &[12, 0, 0x80, 0x80, 0x80, 0x80, 0x80]),
+    ("bytes behind the last record", &[12, 0, 0, 0, 1, 1, 0, 0]),
+];
+
 fn maybe_bytes(most: usize) -> impl Strategy<Value = Option<Vec<u8>>> {
     proptest::option::of(proptest::collection::vec(any::<u8>(), 0..most))
 }
 
 pub(crate) fn plain_record() -> impl Strategy<Value = Plain> {
     let headers = proptest::collection::vec(("[a-c]{0,3}", maybe_bytes(10)), 0..3);
-    (0i64..10_000, maybe_bytes(20), maybe_bytes(300), headers).prop_map(
+    (prop_oneof![0i64..10_000, 0i64..5], maybe_bytes(20), maybe_bytes(300), headers).prop_map(
         |(timestamp, key, value, headers)| Plain {
             timestamp,
             key,
@@ -192,6 +208,18 @@ fn append_time_is_the_time_of_every_record() {
 }
 
 #[test]
+fn of_equal_timestamps_the_first_counts() {
+    let mut builder = BatchBuilder::new().base_offset(Offset(7));
+    for timestamp in [1, 3, 3, 2] {
+        builder.append(Timestamp(timestamp), None, None, &[]).unwrap();
+    }
+    let batch = builder.build().unwrap();
+    let second = Some((Offset(8), Timestamp(3)));
+    assert_eq!(find_max_timestamp(&batch).unwrap(), second);
+    assert_eq!(find_timestamp(&batch, Timestamp(2), Offset(0)).unwrap(), second);
+}
+
+#[test]
 fn compaction_leaves_gaps_and_empty_batches() {
     let mut builder = BatchBuilder::new().base_offset(Offset(10));
     builder.append_at(3, Timestamp(1), None, None, &[]).unwrap();
@@ -283,6 +311,18 @@ fn every_flipped_bit_is_noticed_or_lies_outside_the_checksum() {
                 let _ = read_all(&flipped);
             }
         }
+    }
+}
+
+#[test]
+fn a_record_whose_parts_lie_is_not_read() {
+    for (what, bytes) in MALFORMED {
+        let mut batch = BytesMut::from(&three_records()[..61]);
+        batch.extend_from_slice(bytes);
+        let length = batch.len() as i32 - 12;
+        batch[8..12].copy_from_slice(&length.to_be_bytes());
+        batch[57..61].copy_from_slice(&1i32.to_be_bytes());
+        assert!(read_all(&batch).is_err(), "{what}");
     }
 }
 

@@ -7,8 +7,6 @@ use lz4_flex::frame::{BlockMode, BlockSize, Error, FrameDecoder, FrameEncoder, F
 use super::{Codec, DecompressError};
 
 const MAGIC: [u8; 4] = 0x184D_2204_u32.to_le_bytes();
-const VERSION_MASK: u8 = 0b1100_0000;
-const VERSION_1: u8 = 0b0100_0000;
 const BLOCKS_INDEPENDENT: u8 = 0b0010_0000;
 const DICTIONARY: u8 = 0b0000_0001;
 
@@ -27,9 +25,6 @@ pub(super) fn decoder(bytes: &[u8]) -> Result<FrameDecoder<&[u8]>, DecompressErr
     };
     if *magic != MAGIC {
         return Err(refuse("not a frame"));
-    }
-    if flags & VERSION_MASK != VERSION_1 {
-        return Err(refuse("not version 1 of the frame format"));
     }
     if flags & BLOCKS_INDEPENDENT == 0 || flags & DICTIONARY != 0 {
         return Err(refuse("dependent blocks and dictionaries cannot be read by Kafka's clients"));

@@ -91,6 +91,11 @@ fn streams_written_one_after_the_other_are_one() {
     let mut packed = compress(Codec::Lz4, None, b"one ").unwrap();
     packed.extend(compress(Codec::Lz4, None, b"two").unwrap());
     assert_eq!(decompress(Codec::Lz4, &packed, 100).unwrap(), b"one ");
+    let mut source = Decompressor::new(Codec::Lz4, &packed, 100).unwrap();
+    let mut window = [0; 100];
+    for count in [4, 0, 0] {
+        assert_eq!(source.read(&mut window).unwrap(), count);
+    }
 }
 
 #[test]
@@ -102,9 +107,13 @@ fn lz4_that_java_cannot_read_is_refused() {
     let linked = encoder.finish().unwrap();
     assert!(matches!(refused(Codec::Lz4, &linked, 1 << 20), DecompressError::Corrupt { .. }));
 
-    // The legacy format has its own magic, and its first word is a block's size.
+    // The legacy format has its own magic, and blocks with their sizes follow at once. This one's
+    // size has the flag of independent blocks where a frame has its flags.
+    let block = lz4_flex::block::compress(&[7; 22_000]);
     let mut legacy = 0x184C_2102_u32.to_le_bytes().to_vec();
-    legacy.extend_from_slice(&[0x60, 0, 0, 0]);
+    legacy.extend_from_slice(&(block.len() as u32).to_le_bytes());
+    legacy.extend_from_slice(&block);
+    assert_ne!(legacy[4] & 0x20, 0);
     assert!(matches!(refused(Codec::Lz4, &legacy, 1 << 20), DecompressError::Corrupt { .. }));
 
     let mut dictionary = compress(Codec::Lz4, None, b"x").unwrap();
@@ -128,11 +137,21 @@ fn lz4_checksums_of_either_kind_are_read_and_checked() {
 fn a_snappy_block_that_lies_about_its_size_gets_no_memory() {
     // Claims 4 GiB - 1 in six bytes, raw and framed.
     let raw = [0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 0x00];
-    assert!(matches!(refused(Codec::Snappy, &raw, usize::MAX), DecompressError::Corrupt { .. }));
     let mut framed = compress(Codec::Snappy, None, b"").unwrap();
     framed.extend_from_slice(&6u32.to_be_bytes());
     framed.extend_from_slice(&raw);
-    assert!(matches!(refused(Codec::Snappy, &framed, usize::MAX), DecompressError::Corrupt { .. }));
+    for lie in [&raw[..], &framed] {
+        let why = "a block claims more than it can hold".to_owned();
+        let expected = DecompressError::Corrupt { codec: Codec::Snappy, why };
+        assert_eq!(refused(Codec::Snappy, lie, usize::MAX), expected);
+    }
+}
+
+#[test]
+fn a_snappy_stream_of_no_version_is_refused() {
+    let mut packed = compress(Codec::Snappy, None, b"x").unwrap();
+    packed[11] = 0;
+    assert!(matches!(refused(Codec::Snappy, &packed, 1), DecompressError::Corrupt { .. }));
 }
 
 #[test]

@@ -86,9 +86,7 @@ pub(super) fn check_header(header: &BatchHeader, rules: &BatchRules) -> Result<(
     if header.last_offset_delta < 0 {
         return Err(invalid("the offset range of the batch is invalid"));
     }
-    if header.record_count <= 0 {
-        return Err(invalid("the record count of the batch is invalid"));
-    }
+    // So there is at least one record.
     if i64::from(header.last_offset_delta) + 1 != i64::from(header.record_count) {
         return Err(invalid("the offset range and the record count of the batch disagree"));
     }
