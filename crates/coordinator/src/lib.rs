@@ -20,6 +20,7 @@ mod config;
 mod effects;
 mod group;
 mod member;
+pub mod offset_fetch;
 mod offsets;
 mod partition;
 mod record;
