@@ -1,0 +1,91 @@
+//! Measures a Kafka-compatible broker over its wire protocol, with the machine's floors beside.
+//!
+//! Every figure is printed with the floors of the same run, so that machines can be compared:
+//! a 4 KiB append with fdatasync, and a round trip of as many bytes over loopback.
+
+mod client;
+mod floors;
+mod produce;
+mod stats;
+mod topics;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The floors: fdatasync of a 4 KiB append, and a loopback round trip.
+    Floors {
+        /// A directory on the disk that the broker uses.
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+        #[arg(long, default_value_t = 3)]
+        seconds: u64,
+    },
+    /// Producers that send one request at a time, each to a partition of its own.
+    Produce {
+        #[arg(long, default_value = "127.0.0.1:9092")]
+        bootstrap: SocketAddr,
+        #[arg(long, default_value_t = 1)]
+        producers: usize,
+        /// Requests in flight per producer.
+        #[arg(long, default_value_t = 1)]
+        in_flight: usize,
+        /// Bytes of the value of the one record of each request.
+        #[arg(long, default_value_t = 1024)]
+        bytes: usize,
+        #[arg(long, default_value_t = 1, allow_hyphen_values = true)]
+        acks: i16,
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+        #[arg(long, default_value_t = 1)]
+        warmup: u64,
+    },
+    /// Creates topics, so many in one request.
+    Topics {
+        #[arg(long, default_value = "127.0.0.1:9092")]
+        bootstrap: SocketAddr,
+        #[arg(long, default_value_t = 1000)]
+        topics: usize,
+        #[arg(long, default_value_t = 1)]
+        partitions: i32,
+        #[arg(long, default_value_t = 100)]
+        per_request: usize,
+        #[arg(long, default_value_t = 1)]
+        clients: usize,
+        /// First part of the topics' names.
+        #[arg(long, default_value = "bench")]
+        prefix: String,
+    },
+}
+
+#[tokio::main]
+async fn main() -> Result<(), client::Failed> {
+    match Arguments::parse().command {
+        Command::Floors { dir, seconds } => floors::run(&dir, Duration::from_secs(seconds)).await,
+        Command::Produce { bootstrap, producers, in_flight, bytes, acks, seconds, warmup } => {
+            let load = produce::Load {
+                producers,
+                in_flight,
+                bytes,
+                acks,
+                warmup: Duration::from_secs(warmup),
+                measured: Duration::from_secs(seconds),
+            };
+            produce::run(bootstrap, load).await
+        }
+        Command::Topics { bootstrap, topics, partitions, per_request, clients, prefix } => {
+            let load = topics::Load { topics, partitions, per_request, clients, prefix };
+            topics::run(bootstrap, load).await
+        }
+    }
+}
