@@ -18,6 +18,9 @@
 //!
 //! **Not here:** timers and replies (`shard`), records (`record.rs`).
 
+mod check;
+mod subscriptions;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,13 +28,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use chronik_types::{ErrorCode, Timestamp};
 
-use crate::member::{JoinTerms, Member, Parked};
+use crate::member::{JoinTerms, Member};
 use crate::offsets::Offsets;
-use crate::record::{self, Fact, StoredGroup};
+use crate::record::{Fact, StoredGroup};
 use crate::{GroupId, InstanceId, MemberId};
-
-/// The protocol type of Kafka's consumers, whose metadata this coordinator can read.
-pub(crate) const CONSUMER_PROTOCOL_TYPE: &str = "consumer";
 
 /// Where a group stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -364,41 +364,6 @@ impl Group {
         }
     }
 
-    pub(crate) fn uses_consumer_protocol(&self) -> bool {
-        self.protocol_type.as_deref() == Some(CONSUMER_PROTOCOL_TYPE)
-    }
-
-    /// Whether a member may be reading the topic. When members are consumers but their metadata
-    /// cannot be read, every topic counts as subscribed, so that nothing is expired or deleted
-    /// under a reader.
-    pub(crate) fn is_subscribed_to(&self, topic: &str) -> bool {
-        match &self.subscribed {
-            Some(topics) => topics.contains(topic),
-            None => self.uses_consumer_protocol(),
-        }
-    }
-
-    pub(crate) fn knows_subscriptions(&self) -> bool {
-        self.subscribed.is_some()
-    }
-
-    /// Reads the subscriptions of this generation out of the members' metadata.
-    pub(crate) fn note_subscriptions(&mut self) {
-        self.subscribed = self.read_subscriptions();
-    }
-
-    fn read_subscriptions(&self) -> Option<BTreeSet<Arc<str>>> {
-        if !self.uses_consumer_protocol() {
-            return None;
-        }
-        let mut topics = BTreeSet::new();
-        for member in self.members.values() {
-            let metadata = member.metadata(self.protocol.as_deref()?)?;
-            topics.extend(record::subscribed_topics(metadata)?);
-        }
-        Some(topics)
-    }
-
     /// Applies a record of the log; gives back what held before, as the record that restores it.
     pub(crate) fn replay(&mut self, fact: Fact) -> Fact {
         match fact {
@@ -427,42 +392,5 @@ impl Group {
         self.leader = stored.leader.filter(known).or_else(|| self.members.keys().next().cloned());
         self.state = if self.members.is_empty() { GroupState::Empty } else { GroupState::Stable };
         self.note_subscriptions();
-    }
-
-    /// Asserts the invariants of the module doc.
-    pub(crate) fn check(&self) {
-        let joining = self.members.values().filter(|member| member.is_joining()).count();
-        assert_eq!(self.joining, joining, "joining counts parked JoinGroups");
-        let statics = self.members.values().filter(|member| member.instance.is_some()).count();
-        assert_eq!(self.statics.len(), statics, "an instance has one member");
-        for (instance, id) in &self.statics {
-            let owner = self.members.get(id).and_then(|member| member.instance.as_ref());
-            assert_eq!(owner, Some(instance), "statics names members");
-        }
-        for (protocol, count) in &self.support {
-            let supporting = self.members.values().filter(|m| m.metadata(protocol).is_some());
-            assert_eq!(*count, supporting.count(), "support counts members");
-        }
-        assert_eq!(self.leader.is_some(), !self.members.is_empty(), "members have a leader");
-        assert!(self.leader.as_ref().is_none_or(|id| self.members.contains_key(id)));
-        assert!(self.pending.iter().all(|id| !self.members.contains_key(id)));
-        assert!(self.unsynced.iter().all(|id| self.members.contains_key(id)));
-        for member in self.members.values() {
-            match member.parked {
-                Some(Parked::Join(..)) => assert!(self.is_preparing(), "joins wait in Preparing"),
-                Some(Parked::Sync(_)) => assert_eq!(self.state, GroupState::CompletingRebalance),
-                None => assert!(!member.is_new, "a new member waits for its first answer"),
-            }
-        }
-        match self.state {
-            GroupState::Empty => assert!(self.members.is_empty(), "Empty has no members"),
-            GroupState::PreparingRebalance(_) => assert!(self.unsynced.is_empty()),
-            GroupState::CompletingRebalance | GroupState::Stable => {
-                let protocol = self.protocol.as_deref().unwrap_or_default();
-                assert!(!self.members.is_empty(), "a generation has members");
-                assert!(self.is_candidate(protocol), "all members support the protocol");
-            }
-        }
-        self.offsets.check();
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn fired(turn: &mut Turn<'_>, groups: &mut BTreeMap<GroupId, Group>, 
     for (topic, partition, offset) in group.offsets.iter() {
         match expiry_of(turn, group, topic, partition, offset) {
             Some(at) if at <= turn.now.wall => {
-                if expired.len() == turn.config.tombstones_max {
+                if expired.len() == turn.tombstones_max() {
                     next = turn.now.wall;
                     break;
                 }
@@ -52,6 +52,11 @@ pub(super) fn fired(turn: &mut Turn<'_>, groups: &mut BTreeMap<GroupId, Group>, 
 }
 
 impl Turn<'_> {
+    /// How many tombstones may go out at a time; with none, nothing would ever end.
+    fn tombstones_max(&self) -> usize {
+        self.config.tombstones_max.max(1)
+    }
+
     /// How long to wait before looking for something that expires at `at`.
     pub(super) fn until(&self, at: Timestamp) -> Duration {
         let wait_ms = u64::try_from(at.millis_since(self.now.wall)).unwrap_or(0);
@@ -91,7 +96,7 @@ pub(super) fn topics_deleted(
 ) -> bool {
     for group in groups.values_mut() {
         for topic in topics {
-            let left = turn.config.tombstones_max.saturating_sub(turn.effects.records.len());
+            let left = turn.tombstones_max().saturating_sub(turn.effects.records.len());
             let partitions = group.offsets.partitions_of(topic);
             let is_all = partitions.len() <= left;
             let name: Arc<str> = (*topic).into();
