@@ -11,6 +11,7 @@
 
 mod broker;
 mod effective;
+mod group;
 mod topic;
 mod topic_config;
 mod types;
@@ -35,6 +36,17 @@ pub fn broker_keys() -> impl Iterator<Item = &'static ConfigKey> {
 /// Every topic key, in alphabetical order but for this broker's own at the end.
 pub fn topic_keys() -> impl Iterator<Item = &'static ConfigKey> {
     topic::TOPIC.iter()
+}
+
+/// Every group key, in alphabetical order.
+pub fn group_keys() -> impl Iterator<Item = &'static ConfigKey> {
+    group::GROUP.iter()
+}
+
+/// The group key of this name.
+#[must_use]
+pub fn group_key(name: &str) -> Option<&'static ConfigKey> {
+    group_keys().find(|key| key.name == name)
 }
 
 /// The broker key of this name. A name with a listener's prefix (`listener.name.<listener>.`,
@@ -100,7 +112,9 @@ mod tests {
 
     #[test]
     fn names_stand_once_and_defaults_obey_their_rules() {
-        for keys in [broker_keys().collect::<Vec<_>>(), topic_keys().collect()] {
+        let tables =
+            [broker_keys().collect::<Vec<_>>(), topic_keys().collect(), group_keys().collect()];
+        for keys in tables {
             let mut names: Vec<_> = keys.iter().map(|key| key.name).collect();
             names.sort_unstable();
             let all = names.len();

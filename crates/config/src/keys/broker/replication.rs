@@ -36,4 +36,10 @@ broker_table! { REPLICATION;
         "How many windows the quota of moves between data directories looks back.";
     "alter.log.dirs.replication.quota.window.size.seconds": Int = Some("1"), AtLeast(1), ReadOnly,
         "The length of one window of the quota of moves between data directories.";
+    "leader.replication.throttled.rate": Long = Some("9223372036854775807"), AtLeast(0), ClusterWide,
+        "How many bytes a second the throttled leaders of a broker send to followers.";
+    "follower.replication.throttled.rate": Long = Some("9223372036854775807"), AtLeast(0), ClusterWide,
+        "How many bytes a second the throttled followers of a broker receive.";
+    "replica.alter.log.dirs.io.max.bytes.per.second": Long = Some("9223372036854775807"), AtLeast(0), ClusterWide,
+        "How many bytes a second moves between data directories take.";
 }
