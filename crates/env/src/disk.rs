@@ -156,6 +156,24 @@ pub trait Disk: Send + Sync {
         Ok(bytes)
     }
 
+    /// Creates a directory and its missing parents under durable names. Those that were there are
+    /// synced too: the process that created them may have died before it did. An ancestor that
+    /// may not be read is taken to be the operator's and durable.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    fn create_dir_all_durably(&self, path: &Path) -> io::Result<()> {
+        self.create_dir_all(path)?;
+        for parent in path.ancestors().skip(1) {
+            match self.sync_dir(parent) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
     /// Replaces a file by `bytes`, durably: a crash leaves the old content or the new, whole.
     /// Writes `<path>.tmp` beside it; two callers must not replace the same file at once.
     ///

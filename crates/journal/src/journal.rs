@@ -1,87 +1,20 @@
 //! The handle through which the broker writes.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use chronik_types::TopicPartition;
 
-use crate::{LogId, Record};
-
-/// Who writes; drained in this order, and the first two may use space that clients cannot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Class {
-    /// The metadata log, votes, and the facts about logs that free space: `Flushed`, `Drop`,
-    /// `StartOffset`.
-    Metadata,
-    /// Internal topics.
-    Internal,
-    /// Everything else.
-    Client,
-}
-
-/// Why space was not granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// The journal's files are full until older data has been flushed. Passes.
-    #[error("the journal is full until older data has been flushed")]
-    JournalFull,
-    /// The filesystem is at its floor, or a write is waiting for space. Passes.
-    #[error("the disk is full")]
-    DiskFull,
-    /// Larger than half a journal file. Never passes.
-    #[error("larger than a journal file can take")]
-    TooLarge,
-    /// The journal has stopped. Never passes.
-    #[error("the journal has stopped")]
-    Stopped,
-}
-
-/// Journal space granted to its holder; given back when dropped, used up by a submission.
-pub struct Reservation {
-    bytes: u64,
-}
-
-impl Reservation {
-    /// Bytes left in it.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        unimplemented!()
-    }
-
-    /// Takes a part for `bytes` of records out of this reservation; one admission may so cover
-    /// several submissions. Takes what is left if that is less.
-    #[must_use]
-    pub fn split(&mut self, bytes: usize) -> Self {
-        unimplemented!()
-    }
-}
-
-/// What has been written, and how full it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Groups made durable.
-    pub groups: u64,
-    /// Syncs of group writes; equal to `groups`.
-    pub syncs: u64,
-    /// Records submitted and made durable.
-    pub records: u64,
-    /// Bytes of groups, with padding.
-    pub bytes: u64,
-    /// Bytes of live files in use.
-    pub used_bytes: u64,
-    /// Bytes reserved or queued, not yet written.
-    pub queue_bytes: u64,
-    /// Microseconds spent writing.
-    pub write_micros: u64,
-    /// Microseconds spent syncing.
-    pub sync_micros: u64,
-    /// The longest sync, in microseconds.
-    pub sync_micros_max: u64,
-    /// Journal files on disk.
-    pub files: u64,
-}
+use crate::crc::crc32c;
+use crate::entry;
+use crate::shared::{Content, Phase, Shared};
+use crate::{Class, LogId, Record, Refused, Reservation, Stats};
 
 /// The running journal. Clones share it.
 #[derive(Clone)]
-pub struct Journal {}
+pub struct Journal {
+    pub(crate) shared: Arc<Shared>,
+}
 
 impl Journal {
     /// Reserves space for records with `bytes` of batches.
@@ -91,46 +24,87 @@ impl Journal {
     /// See [`Refused`]; [`DurableSink::space_freed`](crate::DurableSink::space_freed) says when to
     /// try again.
     pub fn try_reserve(&self, class: Class, bytes: usize) -> Result<Reservation, Refused> {
-        unimplemented!()
+        self.shared.try_reserve(class, bytes)
     }
 
     /// A new id for a replica of `partition`.
     #[must_use]
     pub fn new_log(&self, partition: TopicPartition) -> LogId {
-        unimplemented!()
+        self.shared.table.lock().new_log(partition)
     }
 
     /// Queues records of one log, in order, as one unit: they become durable in one group. Returns
     /// a ticket; tickets increase. Never fails: after a stop, nothing is reported durable any more.
+    ///
+    /// The records of one log become durable in the order they were submitted within one class.
+    ///
+    /// # Panics
+    ///
+    /// When the records are larger than half a journal file, or a batch's CRC is missing and the
+    /// batch is larger than 4 GiB: no reservation is granted for such.
     pub fn submit(
         &self,
         reservation: Reservation,
         class: Class,
         log: LogId,
-        records: Vec<Record>,
+        mut records: Vec<Record>,
     ) -> u64 {
-        unimplemented!()
+        let mut bytes = 0;
+        for record in &mut records {
+            bytes += entry::entry_bytes(record) + entry::payload_bytes(record);
+            // Here and not in the writer, so that as many threads compute as submit.
+            if let Record::Append { batch, crc, .. } = record {
+                crc.get_or_insert_with(|| crc32c(batch));
+            }
+        }
+        assert!(
+            bytes as u64 <= self.shared.submission_bytes_max(),
+            "a submission of {bytes} bytes does not fit in half a journal file"
+        );
+        self.shared.submit(class, log, Content::Records(records), reservation.into_cost())
     }
 
     /// Queues a vote, before or after the records of the metadata log as they are submitted.
     pub fn save_vote(&self, vote: Bytes) -> u64 {
-        unimplemented!()
+        self.shared.submit(Class::Metadata, LogId::JOURNAL, Content::Vote(vote), 0)
     }
 
     /// The oldest file that cannot be recycled, and the logs with unflushed records in it.
     #[must_use]
     pub fn oldest_unrecyclable(&self) -> Option<(u64, Vec<LogId>)> {
-        unimplemented!()
+        let live: Vec<u64> = self.shared.live.lock().iter().copied().collect();
+        let table = self.shared.table.lock();
+        let file = live.into_iter().find(|file| table.has_unflushed(*file))?;
+        Some((file, table.unflushed(file)))
     }
 
     /// What has been written so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        unimplemented!()
+        let (used_bytes, queue_bytes) = {
+            let queue = self.shared.queue.lock();
+            (queue.used, queue.reserved)
+        };
+        Stats { used_bytes, queue_bytes, ..*self.shared.stats.lock() }
     }
 
-    /// Writes what is queued, seals the journal and joins its thread. Later calls do nothing.
+    /// Writes what is queued, seals the journal and joins its threads. Later calls do nothing.
+    /// Without a thread, the core's steps do it. Must not be called by the sink.
     pub fn shutdown(&self) {
-        unimplemented!()
+        {
+            let mut queue = self.shared.queue.lock();
+            if queue.phase == Phase::Running {
+                queue.phase = Phase::Stopping;
+            }
+            queue.asleep = false;
+            if let Some(writer) = &queue.writer {
+                writer.unpark();
+            }
+        }
+        let joins = std::mem::take(&mut *self.shared.joins.lock());
+        for join in joins {
+            // A thread that panicked has nothing left to write.
+            let _ = join.join();
+        }
     }
 }

@@ -1,14 +1,25 @@
 //! From files to a journal that writes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use chronik_env::Env;
-use chronik_types::TopicPartition;
 
-use crate::{DurableSink, Flushed, Journal, LogId, Lsn, Options, Record};
+use crate::core::{Core, Step};
+use crate::damage::{Damage, LOSSY, Skips};
+use crate::files::Files;
+use crate::recovery;
+use crate::replay::RecoveredLog;
+use crate::shared::{FREE_SPACE_AGE, Shared};
+use crate::{DurableSink, Journal, LogId, Options};
+
+/// How long the writer waits before it tries again to write to a full disk.
+const FULL_DISK_WAIT: Duration = Duration::from_millis(100);
 
 /// What the journal's files said.
 #[derive(Debug, Default)]
@@ -27,19 +38,6 @@ pub struct Recovery {
     pub bytes_read: u64,
 }
 
-/// What the journal's files said about one log.
-#[derive(Debug)]
-pub struct RecoveredLog {
-    /// Whose log it is.
-    pub partition: TopicPartition,
-    /// The last flush.
-    pub flushed: Option<Flushed>,
-    /// What came after it, in order. Batches are slices of the read buffers.
-    pub records: Vec<(Lsn, Record)>,
-    /// Whether the log has been dropped: only its deletion is left to finish.
-    pub dropped: bool,
-}
-
 /// Why a journal could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -53,17 +51,15 @@ pub enum OpenError {
     },
     /// Acknowledged data cannot be read back.
     #[error(
-        "the journal file {path:?} is damaged at {position}: {why}. \
+        "the journal is damaged: {path:?}, {damage}: {why}. \
          Look with `chronik-server journal inspect`. If other replicas hold the data, or the loss \
          is accepted, `chronik-server journal skip` goes on without it"
     )]
     Corrupt {
-        /// The file.
+        /// The file, or the directory a file is missing from.
         path: PathBuf,
-        /// Its sequence number.
-        file: u64,
-        /// Bytes from its start.
-        position: u64,
+        /// Where.
+        damage: Damage,
         /// What is wrong there.
         why: &'static str,
     },
@@ -93,65 +89,108 @@ pub enum OpenError {
 }
 
 /// A journal that has been read and is ready to write.
-pub struct Opened {}
-
-impl Opened {
-    /// Starts the journal's thread.
-    ///
-    /// # Errors
-    ///
-    /// When the system gives no thread.
-    pub fn start(self, sink: Box<dyn DurableSink>) -> io::Result<Journal> {
-        unimplemented!()
-    }
-
-    /// The journal without a thread: nothing moves but by [`Core::step`].
-    #[must_use]
-    pub fn into_core(self, sink: Box<dyn DurableSink>) -> Core {
-        unimplemented!()
-    }
-}
-
-/// What a step did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// A group became durable.
-    Durable,
-    /// There is nothing to do.
-    Idle,
-    /// The disk is full; the step must be tried again later.
-    WaitingForSpace,
-    /// The journal has stopped, by a shutdown or a failure.
-    Stopped,
-}
-
-/// The journal as a machine driven from outside: by its thread, a test or a simulation.
-pub struct Core {}
-
-impl Core {
-    /// The handle to write with.
-    #[must_use]
-    pub fn journal(&self) -> Journal {
-        unimplemented!()
-    }
-
-    /// Drains one group, if there is something to write, and makes it durable.
-    pub fn step(&mut self) -> Step {
-        unimplemented!()
-    }
+pub struct Opened {
+    shared: Arc<Shared>,
+    files: Files,
+    vote: Option<Bytes>,
+    sealed: bool,
 }
 
 /// Reads the journal in `options.dir`, creating it if there is none, and prepares it to write.
+///
+/// What the [`Recovery`] holds is durable when this returns.
 ///
 /// # Errors
 ///
 /// See [`OpenError`].
 pub fn open(env: &Env, options: Options) -> Result<(Recovery, Opened), OpenError> {
-    unimplemented!()
+    options.check().map_err(OpenError::Options)?;
+    let disk = env.disk.as_ref();
+    let dir = options.dir.clone();
+    let io = |error| OpenError::Io { path: dir.clone(), error };
+    disk.create_dir_all_durably(&dir).map_err(io)?;
+    let mut skips = Skips::load(disk, &dir).map_err(io)?;
+    let mut scan = recovery::scan(disk, &options, &skips)?;
+    scan.make_durable(disk, &options)?;
+    let found = scan.found(disk)?;
+    let is_new = found.live.is_empty();
+    if skips.prune(found.live.front().map_or(u64::MAX, |file| file.sequence)) {
+        skips.save(disk, &dir).map_err(io)?;
+    }
+    let table = scan.replay.table;
+    let recovery = Recovery {
+        next_log: table.next_log(),
+        logs: scan.replay.logs,
+        vote: scan.replay.vote.clone(),
+        clean: is_new || scan.replay.sealed,
+        lossy: disk.exists(&dir.join(LOSSY)),
+        bytes_read: scan.bytes_read,
+    };
+    let live: VecDeque<u64> = found.live.iter().map(|file| file.sequence).collect();
+    let rng = env.rng.fork(&format!("journal salt {}", env.rng.u64()));
+    let files = Files::new(Arc::clone(&env.disk), rng, options.clone(), found);
+    let (disk, clock) = (Arc::clone(&env.disk), Arc::clone(&env.clock));
+    let shared = Shared::new(options, disk, clock, table, live, files.used());
+    let (shared, vote, sealed) = (Arc::new(shared), scan.replay.vote, recovery.clean);
+    Ok((recovery, Opened { shared, files, vote, sealed }))
 }
 
-/// CRC-32C of a whole batch from the one in its header.
-#[must_use]
-pub fn batch_crc(batch: &[u8]) -> Option<u32> {
-    unimplemented!()
+impl Opened {
+    /// The journal without a thread: nothing moves but by [`Core::step`].
+    #[must_use]
+    pub fn into_core(self, sink: Box<dyn DurableSink>) -> Core {
+        Core::new(self.shared, self.files, self.vote, self.sealed, sink)
+    }
+
+    /// Starts the journal's thread, and the one that prepares files.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread.
+    pub fn start(self, sink: Box<dyn DurableSink>) -> io::Result<Journal> {
+        let mut core = self.into_core(sink);
+        let journal = core.journal();
+        let (preparer, disk) = (Arc::clone(&core.files.preparer), Arc::clone(&core.shared.disk));
+        preparer.announce();
+        let preparing = thread::Builder::new()
+            .name("journal-files".into())
+            .spawn(move || preparer.run(disk.as_ref()))?;
+        core.files.prepare_ahead();
+        let writing =
+            thread::Builder::new().name("journal".into()).spawn(move || run(&mut core))?;
+        journal.shared.queue.lock().writer = Some(writing.thread().clone());
+        // Whatever was submitted before the writer was known: it may be asleep already.
+        writing.thread().unpark();
+        journal.shared.joins.lock().extend([writing, preparing]);
+        Ok(journal)
+    }
+}
+
+/// The writer's thread.
+fn run(core: &mut Core) {
+    loop {
+        match core.step() {
+            Step::Durable => {}
+            Step::Idle => wait_for_work(&core.shared),
+            Step::WaitingForSpace => thread::park_timeout(FULL_DISK_WAIT),
+            Step::Stopped => break,
+        }
+    }
+}
+
+fn wait_for_work(shared: &Shared) {
+    let disk_low = {
+        let mut queue = shared.queue.lock();
+        if !queue.metadata.is_empty() || !queue.others.is_empty() {
+            return;
+        }
+        queue.asleep = true;
+        queue.disk_low && queue.refused
+    };
+    if disk_low {
+        thread::park_timeout(FREE_SPACE_AGE)
+    } else {
+        thread::park()
+    }
+    shared.queue.lock().asleep = false;
 }

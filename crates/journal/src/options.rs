@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use chronik_types::{BrokerId, DirectoryId, Uuid};
 
+use crate::frame::BLOCK_BYTES;
+
 /// How a journal is kept.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -54,5 +56,31 @@ impl Options {
             free_bytes_floor: 256 << 20,
             recycle: true,
         }
+    }
+}
+
+impl Options {
+    /// Whether these can be worked with; the error says what is wrong.
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
+        if !(64 << 10..=1 << 30).contains(&self.file_bytes)
+            || !self.file_bytes.is_multiple_of(BLOCK_BYTES)
+        {
+            return Err("file_bytes must be a multiple of 4 KiB from 64 KiB to 1 GiB");
+        }
+        if !(64 << 10..=self.file_bytes).contains(&self.first_file_bytes)
+            || !self.first_file_bytes.is_multiple_of(BLOCK_BYTES)
+        {
+            return Err("first_file_bytes must be a multiple of 4 KiB from 64 KiB to file_bytes");
+        }
+        if self.max_bytes < u64::from(self.file_bytes) * 4 {
+            return Err("max_bytes must have room for four files");
+        }
+        if self.reserve_bytes > self.max_bytes / 4 {
+            return Err("reserve_bytes must be at most a quarter of max_bytes");
+        }
+        if self.group_bytes_max < BLOCK_BYTES {
+            return Err("group_bytes_max must be at least 4 KiB");
+        }
+        Ok(())
     }
 }

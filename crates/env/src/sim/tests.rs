@@ -115,6 +115,16 @@ fn a_lost_directory_takes_its_files_with_it() {
 }
 
 #[test]
+fn a_directory_created_durably_stays_with_its_parents() {
+    for seed in 0..20 {
+        let disk = SimDisk::new(seed);
+        disk.create_dir_all_durably(Path::new("/a/b/c")).unwrap();
+        disk.crash(CrashKind::PowerCut);
+        assert!(disk.exists(Path::new("/a/b/c")));
+    }
+}
+
+#[test]
 fn a_failed_sync_lies_afterwards() {
     let mut lost = 0;
     for seed in 0..20 {

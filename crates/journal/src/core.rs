@@ -1,0 +1,390 @@
+//! The writer: gather, write, sync, complete; one group at a time.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use chronik_types::Offset;
+
+use crate::entry;
+use crate::file_header::HEADER_BYTES;
+use crate::files::{Current, Files};
+use crate::frame::{FRAME_BYTES, padded};
+use crate::group::{Builder, Effect, Group};
+use crate::prepare::Trouble;
+use crate::shared::{Content, Phase, Shared, Submission};
+use crate::staged::Staged;
+use crate::{Completed, DurableGroup, DurableSink, Journal, JournalError, Record};
+
+/// Flush facts repeated in one group, in bytes: few enough not to hold up what was submitted.
+const REPEAT_BYTES_MAX: usize = 256 << 10;
+
+/// What a step did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A group became durable.
+    Durable,
+    /// There is nothing to do.
+    Idle,
+    /// The disk is full; the step must be tried again later.
+    WaitingForSpace,
+    /// The journal has stopped, by a shutdown or a failure.
+    Stopped,
+}
+
+/// The journal as a machine driven from outside: by its thread, a test or a simulation.
+///
+/// # Invariants
+///
+/// - At most one group is written and not yet synced.
+/// - Nothing is reported durable that a sync has not covered.
+pub struct Core {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) files: Files,
+    sink: Box<dyn DurableSink>,
+    staged: Staged,
+    /// The last vote, repeated at the head of every file.
+    vote: Option<Bytes>,
+    /// Built, and not yet durable because there was no space.
+    pending: Option<Group>,
+    /// Whether the journal ends with a seal, or is empty.
+    sealed: bool,
+    stopped: bool,
+}
+
+impl Core {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        files: Files,
+        vote: Option<Bytes>,
+        sealed: bool,
+        sink: Box<dyn DurableSink>,
+    ) -> Self {
+        Self {
+            shared,
+            files,
+            sink,
+            staged: Staged::default(),
+            vote,
+            pending: None,
+            sealed,
+            stopped: false,
+        }
+    }
+
+    /// The handle to write with.
+    #[must_use]
+    pub fn journal(&self) -> Journal {
+        Journal { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Drains one group, if there is something to write, and makes it durable.
+    pub fn step(&mut self) -> Step {
+        if self.stopped {
+            return Step::Stopped;
+        }
+        self.look_at_the_disk();
+        let stopping = self.take_in();
+        match self.write_next(stopping) {
+            Ok(step) => step,
+            Err(Trouble::Full) if stopping => {
+                // Nothing that waits was acknowledged, and nobody waits for it any more.
+                self.stop();
+                Step::Stopped
+            }
+            Err(Trouble::Full) => {
+                self.shared.queue.lock().waiting_for_space = true;
+                Step::WaitingForSpace
+            }
+            Err(Trouble::Failed(error)) => {
+                self.fail(&error);
+                Step::Stopped
+            }
+        }
+    }
+
+    /// Moves the queue to this side. Says whether the journal is to stop when all is written.
+    fn take_in(&mut self) -> bool {
+        let mut queue = self.shared.queue.lock();
+        let queue = &mut *queue;
+        self.staged.take_in(&mut queue.metadata, &mut queue.others);
+        queue.phase == Phase::Stopping
+    }
+
+    fn write_next(&mut self, stopping: bool) -> Result<Step, Trouble> {
+        if self.pending.is_none() {
+            self.pending = self.assemble()?;
+        }
+        if self.pending.is_none() && stopping {
+            if !self.sealed {
+                self.ensure_room(FRAME_BYTES + 1)?;
+                self.pending = self.seal();
+                self.make_durable()?;
+            }
+            self.stop();
+            return Ok(Step::Stopped);
+        }
+        if self.pending.is_none() {
+            return Ok(Step::Idle);
+        }
+        self.make_durable()?;
+        Ok(Step::Durable)
+    }
+
+    /// Takes what fits in one group, beginning a new file when the first does not fit any more.
+    fn assemble(&mut self) -> Result<Option<Group>, Trouble> {
+        if self.files.current.is_none() && !self.staged.is_empty() {
+            self.begin_next_file(0)?;
+        }
+        if let Some(group) = self.gather() {
+            return Ok(Some(group));
+        }
+        let mut wanted = None;
+        let _ = self.staged.next_if(|first| {
+            wanted = Some(submission_bytes(first));
+            false
+        });
+        let Some(wanted) = wanted else { return Ok(None) };
+        self.begin_next_file(FRAME_BYTES + wanted)?;
+        Ok(self.gather())
+    }
+
+    fn vote_bytes(&self) -> usize {
+        self.vote.as_ref().map_or(0, |vote| vote.len() + entry::VOTE_BYTES)
+    }
+
+    fn begin_next_file(&mut self, group_bytes: usize) -> Result<(), Trouble> {
+        let bytes = u32::try_from(group_bytes + self.vote_bytes()).unwrap_or(u32::MAX);
+        let next_log = self.shared.table.lock().next_log();
+        self.files.begin_next(padded(bytes), next_log.0)?;
+        let live = self.files.live.iter().map(|file| file.sequence).collect();
+        *self.shared.live.lock() = live;
+        Ok(())
+    }
+
+    fn ensure_room(&mut self, bytes: usize) -> Result<(), Trouble> {
+        if (self.files.room() as usize) < bytes { self.begin_next_file(bytes) } else { Ok(()) }
+    }
+
+    fn builder(&self) -> Option<Builder> {
+        let Current { sequence, salt, position, .. } = self.files.current.as_ref()?;
+        let mut builder = Builder::new(*sequence, *salt, *position, self.files.next_group);
+        if *position == HEADER_BYTES
+            && let Some(vote) = &self.vote
+            && !crate::bugs::forget_vote()
+        {
+            builder.vote(vote.clone());
+        }
+        Some(builder)
+    }
+
+    fn gather(&mut self) -> Option<Group> {
+        let mut builder = self.builder()?;
+        let room = self.files.room() as usize;
+        let group_max = (self.shared.options.group_bytes_max as usize).min(room);
+        let repeats = self.repeat_facts(&mut builder, group_max);
+        let mut taken = 0;
+        while let Some(submission) = self.staged.next_if(|next| {
+            let bytes = builder.bytes() + submission_bytes(next);
+            bytes <= group_max || (taken == 0 && !repeats && bytes <= room)
+        }) {
+            taken += 1;
+            self.put(&mut builder, submission);
+        }
+        (taken > 0 || repeats).then(|| builder.finish())
+    }
+
+    /// Repeats flush facts that stand in the oldest file, when nothing else keeps that file and
+    /// its space is wanted. Says whether there were any.
+    fn repeat_facts(&self, builder: &mut Builder, group_max: usize) -> bool {
+        let Some(oldest) = self.files.live.front() else { return false };
+        if self.files.is_current(oldest.sequence) {
+            return false;
+        }
+        let wanted = self.files.used() > self.shared.options.max_bytes / 2
+            || self.shared.queue.lock().refused;
+        let Some(current) = self.files.current.as_ref().filter(|_| wanted) else { return false };
+        let mut table = self.shared.table.lock();
+        if table.has_unflushed(oldest.sequence) || crate::bugs::forget_facts() {
+            return false;
+        }
+        let mut room = group_max.saturating_sub(builder.bytes()).min(REPEAT_BYTES_MAX);
+        let mut repeated = Vec::new();
+        for (log, flushed) in table.facts(oldest.sequence) {
+            let record = Record::Flushed(flushed.clone());
+            let bytes = entry::entry_bytes(&record) + entry::MAPPING_BYTES;
+            if bytes > room {
+                break;
+            }
+            room -= bytes;
+            repeated.push((log, record));
+        }
+        builder.repeated = repeated.len() as u64;
+        for (log, record) in repeated {
+            if let Some(partition) = table.mapping_due(log, current.sequence) {
+                builder.mapping(log, partition);
+            }
+            builder.record(log, record);
+        }
+        builder.repeated > 0
+    }
+
+    fn put(&mut self, builder: &mut Builder, submission: Submission) {
+        let Submission { log, ticket, content, cost } = submission;
+        builder.cost += cost;
+        let records = match content {
+            Content::Vote(vote) => {
+                let lsn = builder.vote(vote.clone());
+                self.vote = Some(vote);
+                builder.done.push(Completed { log, lsn, end: None, ticket });
+                return;
+            }
+            Content::Records(records) => records,
+        };
+        let Some(file) = self.files.current.as_ref().map(|current| current.sequence) else {
+            return;
+        };
+        let mut table = self.shared.table.lock();
+        if let Some(partition) = table.mapping_due(log, file) {
+            builder.mapping(log, partition);
+        }
+        for record in records {
+            let end = match &record {
+                Record::Append { last_offset, .. } => Some(Offset::next(*last_offset)),
+                _ => None,
+            };
+            let pins = !matches!(record, Record::Flushed(_) | Record::Drop);
+            let lsn = builder.record(log, record);
+            if pins {
+                table.note_record(log, lsn);
+            }
+            builder.done.push(Completed { log, lsn, end, ticket });
+        }
+    }
+
+    fn seal(&self) -> Option<Group> {
+        let mut builder = self.builder()?;
+        builder.seal();
+        Some(builder.finish())
+    }
+
+    /// Writes the pending group, syncs, and tells.
+    fn make_durable(&mut self) -> Result<(), Trouble> {
+        let Some(group) = &self.pending else { return Ok(()) };
+        let clock = &self.shared.clock;
+        let begin = clock.monotonic();
+        self.files.write(group)?;
+        let written = clock.monotonic();
+        self.files.sync(group)?;
+        let synced = clock.monotonic();
+        self.sealed = false;
+        if let Some(group) = self.pending.take() {
+            let write_micros = micros(written.since(begin));
+            self.complete(group, write_micros, micros(synced.since(written)));
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, group: Group, write_micros: u64, sync_micros: u64) {
+        if !group.effects.is_empty() {
+            let mut table = self.shared.table.lock();
+            for (log, lsn, effect) in group.effects {
+                match effect {
+                    Effect::Flushed(flushed) => table.apply_flushed(log, lsn, flushed),
+                    Effect::Drop => table.apply_drop(log, lsn),
+                }
+            }
+        }
+        let records = group.done.len() as u64;
+        if records > 0 {
+            self.sink.group_durable(DurableGroup { lsn: group.lsn, records: group.done });
+        }
+        self.retire();
+        {
+            let mut stats = self.shared.stats.lock();
+            stats.groups += 1;
+            stats.syncs += 1;
+            stats.records += records;
+            stats.bytes += u64::from(group.padded);
+            stats.write_micros += write_micros;
+            stats.sync_micros += sync_micros;
+            stats.sync_micros_max = stats.sync_micros_max.max(sync_micros);
+            stats.facts_repeated += group.repeated;
+            stats.files_begun = self.files.begun;
+            stats.files_recycled = self.files.recycled;
+        }
+        let used = self.files.used();
+        let tell = {
+            let mut queue = self.shared.queue.lock();
+            queue.reserved = queue.reserved.saturating_sub(group.cost);
+            queue.used = used;
+            queue.waiting_for_space = false;
+            std::mem::take(&mut queue.refused)
+        };
+        if tell {
+            self.sink.space_freed();
+        }
+    }
+
+    /// Lets go of the oldest files as long as nothing in them is needed.
+    fn retire(&mut self) {
+        let mut table = self.shared.table.lock();
+        let mut live = None;
+        while let Some(oldest) = self.files.live.front().map(|file| file.sequence) {
+            let needed = (table.has_unflushed(oldest) && !crate::bugs::recycle_unflushed())
+                || (table.has_facts(oldest) && !crate::bugs::forget_facts());
+            if self.files.is_current(oldest) || needed {
+                break;
+            }
+            table.retire(oldest);
+            self.files.retire_oldest();
+            live = Some(self.files.live.iter().map(|file| file.sequence).collect());
+        }
+        drop(table);
+        if let Some(live) = live {
+            *self.shared.live.lock() = live;
+        }
+    }
+
+    /// Tells those that were refused at the floor when there is space again.
+    fn look_at_the_disk(&mut self) {
+        let recovered = {
+            let mut queue = self.shared.queue.lock();
+            queue.disk_low
+                && !self.shared.disk_is_low(&mut queue)
+                && std::mem::take(&mut queue.refused)
+        };
+        if recovered {
+            self.sink.space_freed();
+        }
+    }
+
+    fn stop(&mut self) {
+        self.stopped = true;
+        self.files.preparer.stop();
+        let mut queue = self.shared.queue.lock();
+        queue.phase = Phase::Stopped;
+        queue.metadata.clear();
+        queue.others.clear();
+    }
+
+    fn fail(&mut self, error: &JournalError) {
+        tracing::error!(%error, "the journal has stopped");
+        self.stop();
+        self.sink.failed(error);
+    }
+}
+
+/// An upper bound of what a submission adds to a group.
+fn submission_bytes(submission: &Submission) -> usize {
+    match &submission.content {
+        Content::Vote(vote) => entry::VOTE_BYTES + vote.len(),
+        Content::Records(records) => {
+            let record = |record| entry::entry_bytes(record) + entry::payload_bytes(record);
+            entry::MAPPING_BYTES + records.iter().map(record).sum::<usize>()
+        }
+    }
+}
+
+fn micros(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
