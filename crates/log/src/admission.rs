@@ -1,0 +1,243 @@
+//! Admission: room in the journal and in memory, granted in order, before an offset is assigned.
+//!
+//! **Invariants**
+//! - A permit holds what it was granted until it is used or dropped; what it does not use comes
+//!   back. From a permit on, an append can only succeed or the broker stops.
+//! - Clients are served in the order in which they asked. The metadata log and internal topics have
+//!   a queue of their own and room that clients cannot use, so that what frees space never waits
+//!   behind what needs it.
+//! - `used` counts allocations, not slices: a small batch that keeps a large buffer alive counts
+//!   as the buffer.
+//!
+//! **Not here:** who wakes the queue (`completions` when space was freed, `flush` when memory was).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use chronik_journal::{Class, Journal, Refused, Reservation};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::error::{AdmitError, Stopped};
+
+/// Room for one request's batches. Appends take their part; the rest is given back when dropped.
+pub struct Permit {
+    reservation: Reservation,
+    memory: Memory,
+    /// Bytes asked for: what the buffer behind the batches takes at least.
+    asked: usize,
+    left: usize,
+}
+
+impl Permit {
+    /// Bytes of batches it still covers.
+    #[must_use]
+    pub fn bytes_left(&self) -> usize {
+        self.left
+    }
+
+    /// Bytes it was granted for.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked
+    }
+
+    /// Takes room for `bytes`; `None` if less is left.
+    pub(crate) fn take(&mut self, bytes: usize) -> Option<(Reservation, Memory)> {
+        self.left = self.left.checked_sub(bytes)?;
+        Some((self.reservation.split(bytes), self.memory.split(bytes)))
+    }
+}
+
+/// Bytes of the budget for unflushed batches; given back when dropped.
+pub(crate) struct Memory {
+    bytes: usize,
+    admission: Arc<Admission>,
+}
+
+impl Memory {
+    /// Makes this hold `bytes`, more or less than it did.
+    pub(crate) fn resize(&mut self, bytes: usize) {
+        let mut room = self.admission.room.lock();
+        room.used = room.used.saturating_sub(self.bytes).saturating_add(bytes);
+        self.bytes = bytes;
+    }
+
+    /// Moves up to `bytes` into another holder.
+    fn split(&mut self, bytes: usize) -> Self {
+        let part = bytes.min(self.bytes);
+        self.bytes -= part;
+        Self { bytes: part, admission: Arc::clone(&self.admission) }
+    }
+
+    /// Adds what `other` holds.
+    pub(crate) fn merge(&mut self, mut other: Self) {
+        self.bytes = self.bytes.saturating_add(std::mem::take(&mut other.bytes));
+    }
+
+    /// Gives back up to `bytes`.
+    pub(crate) fn release(&mut self, bytes: usize) {
+        drop(self.split(bytes));
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            let mut room = self.admission.room.lock();
+            room.used = room.used.saturating_sub(self.bytes);
+            drop(room);
+        }
+    }
+}
+
+struct Waiter {
+    class: Class,
+    bytes: usize,
+    grant: oneshot::Sender<Result<Permit, AdmitError>>,
+}
+
+#[derive(Default)]
+struct Room {
+    used: usize,
+    stopped: bool,
+    clients: VecDeque<Waiter>,
+    internal: VecDeque<Waiter>,
+}
+
+/// The gate in front of every append.
+pub(crate) struct Admission {
+    journal: Journal,
+    bytes_max: usize,
+    room: Mutex<Room>,
+}
+
+/// What asking came to.
+pub(crate) enum Asked {
+    /// Granted at once.
+    Granted(Permit),
+    /// In the queue.
+    Queued(oneshot::Receiver<Result<Permit, AdmitError>>),
+}
+
+impl Admission {
+    pub(crate) fn new(journal: Journal, bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self { journal, bytes_max, room: Mutex::default() })
+    }
+
+    /// A holder of memory that was in use before admission began: what recovery brought back.
+    pub(crate) fn recovered(self: &Arc<Self>, bytes: usize) -> Memory {
+        let mut memory = Memory { bytes: 0, admission: Arc::clone(self) };
+        memory.resize(bytes);
+        memory
+    }
+
+    /// Bytes of unflushed batches, and of permits not used yet.
+    pub(crate) fn used(&self) -> usize {
+        self.room.lock().used
+    }
+
+    /// Whether anyone waits.
+    pub(crate) fn is_contended(&self) -> bool {
+        let room = self.room.lock();
+        !room.clients.is_empty() || !room.internal.is_empty()
+    }
+
+    pub(crate) fn ask(self: &Arc<Self>, class: Class, bytes: usize) -> Result<Asked, AdmitError> {
+        let mut room = self.room.lock();
+        if room.stopped {
+            return Err(Stopped.into());
+        }
+        let queue_empty = match class {
+            Class::Client => room.clients.is_empty(),
+            Class::Metadata | Class::Internal => room.internal.is_empty(),
+        };
+        if queue_empty && let Some(permit) = self.grant(&mut room, class, bytes)? {
+            return Ok(Asked::Granted(permit));
+        }
+        let (grant, granted) = oneshot::channel();
+        let waiter = Waiter { class, bytes, grant };
+        match class {
+            Class::Client => room.clients.push_back(waiter),
+            Class::Metadata | Class::Internal => room.internal.push_back(waiter),
+        }
+        Ok(Asked::Queued(granted))
+    }
+
+    /// Grants what fits now, in order. Called whenever journal space or memory has come back.
+    pub(crate) fn pump(self: &Arc<Self>) {
+        let mut answers = Vec::new();
+        {
+            let mut room = self.room.lock();
+            for clients in [false, true] {
+                while let Some((grant, answer)) = self.next(&mut room, clients) {
+                    answers.push((grant, answer));
+                }
+            }
+        }
+        // Outside the lock: an answer nobody waits for gives its permit back, which locks.
+        for (grant, answer) in answers {
+            drop(grant.send(answer));
+        }
+    }
+
+    /// Refuses everyone, now and later.
+    pub(crate) fn stop(&self) {
+        let (clients, internal) = {
+            let mut room = self.room.lock();
+            room.stopped = true;
+            (std::mem::take(&mut room.clients), std::mem::take(&mut room.internal))
+        };
+        for waiter in clients.into_iter().chain(internal) {
+            drop(waiter.grant.send(Err(Stopped.into())));
+        }
+    }
+
+    #[expect(clippy::type_complexity, reason = "an answer and where it goes")]
+    fn next(
+        self: &Arc<Self>,
+        room: &mut Room,
+        clients: bool,
+    ) -> Option<(oneshot::Sender<Result<Permit, AdmitError>>, Result<Permit, AdmitError>)> {
+        loop {
+            let queue = if clients { &room.clients } else { &room.internal };
+            let front = queue.front()?;
+            let (class, bytes) = (front.class, front.bytes);
+            let answer = if front.grant.is_closed() {
+                None
+            } else {
+                // The first that does not fit holds back those behind it: order is the promise.
+                Some(self.grant(room, class, bytes).transpose()?)
+            };
+            let queue = if clients { &mut room.clients } else { &mut room.internal };
+            let waiter = queue.pop_front()?;
+            if let Some(answer) = answer {
+                return Some((waiter.grant, answer));
+            }
+        }
+    }
+
+    /// A permit if there is room, `None` if there may be later.
+    fn grant(
+        self: &Arc<Self>,
+        room: &mut Room,
+        class: Class,
+        bytes: usize,
+    ) -> Result<Option<Permit>, AdmitError> {
+        // A request larger than the whole budget is let in alone, or it never would be. The other
+        // classes are bounded by their reserve of the journal.
+        let fits = room.used.saturating_add(bytes) <= self.bytes_max || room.used == 0;
+        if class == Class::Client && !fits {
+            return Ok(None);
+        }
+        let reservation = match self.journal.try_reserve(class, bytes) {
+            Ok(reservation) => reservation,
+            Err(Refused::JournalFull) => return Ok(None),
+            Err(Refused::DiskFull) => return Err(AdmitError::DiskFull),
+            Err(Refused::TooLarge) => return Err(AdmitError::TooLarge { bytes }),
+            Err(Refused::Stopped) => return Err(Stopped.into()),
+        };
+        room.used = room.used.saturating_add(bytes);
+        let memory = Memory { bytes, admission: Arc::clone(self) };
+        Ok(Some(Permit { reservation, memory, asked: bytes, left: bytes }))
+    }
+}

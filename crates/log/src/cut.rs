@@ -1,0 +1,260 @@
+//! Cutting a log: at its end (truncation), wholly (reset), at its start (DeleteRecords, retention).
+//!
+//! **Invariants**
+//! - The journal hears of a cut before anything later of the log, and files follow only when it is
+//!   durable there.
+//! - A truncation waits for a running flush only if it reaches below what is flushed; otherwise the
+//!   flush notices and gives up.
+//! - A cut never leaves a part of a batch.
+//!
+//! **Not here:** which files go when (`retention`, `flush`).
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use chronik_journal::Record;
+use chronik_protocol::batch::BatchHeader;
+use chronik_types::{LeaderEpoch, Offset};
+
+use crate::append::marker_of;
+use crate::error::{CutError, DiskError, Stopped};
+use crate::log::{Log, State, Written};
+use crate::open_files::OpenFiles;
+use crate::producer_state::ProducerState;
+use crate::producers::Producers;
+use crate::segment::active::read_index;
+use crate::segment::scan::Scan;
+use crate::segment::{Segment, offset_index, path_of};
+
+impl Log {
+    /// Drops everything from `end` on; a batch that holds `end` in its middle goes whole. Nothing
+    /// happens at or above the log end offset. Waits for a running flush and reads a segment, and
+    /// so blocks, if `end` lies below what is flushed.
+    ///
+    /// # Errors
+    /// [`CutError::OutOfRange`] below the log start offset; see [`CutError`].
+    pub fn truncate_to(self: &Arc<Self>, end: Offset) -> Result<(), CutError> {
+        {
+            let mut state = self.lock();
+            if !self.needs_cut(&state, end)? {
+                return Ok(());
+            }
+            if end >= state.flushed_end() {
+                let boundary = match &state.written {
+                    Some(written) => written.tail.boundary(end),
+                    None => end,
+                };
+                return self.cut(&mut state, boundary, None);
+            }
+        }
+        // Below what is flushed: no flush may write while the segments change.
+        let shared = Arc::clone(&self.shared);
+        let _maintenance = shared.maintenance.lock();
+        loop {
+            let (dir, segment, seen) = {
+                let mut state = self.lock();
+                if !self.needs_cut(&state, end)? {
+                    return Ok(());
+                }
+                let Some(written) = &state.written else { return Ok(()) };
+                let seen = written.generation.load(Ordering::Acquire);
+                // The batch before the end: the segment that holds it is the one to be cut.
+                let holds = Offset(end.0.saturating_sub(1));
+                let segment = written.segments.from(holds).first().copied();
+                let segment = segment.filter(|segment| segment.base < end);
+                let (Some(dir), Some(segment)) = (written.segments.dir.clone(), segment) else {
+                    return self.cut(&mut state, end, Some((end, 0)));
+                };
+                (dir, segment, seen)
+            };
+            let found = find_boundary(&shared.files, &dir, &segment, end)?;
+            let mut state = self.lock();
+            let unmoved = state
+                .written
+                .as_ref()
+                .is_some_and(|written| written.generation.load(Ordering::Acquire) == seen);
+            if unmoved {
+                return self.cut(&mut state, found.0, Some(found));
+            }
+        }
+    }
+
+    /// Drops everything; the log begins again, empty, at `start`, in `epoch`. Waits for a running
+    /// flush.
+    ///
+    /// # Errors
+    /// See [`CutError`].
+    pub fn reset_to(self: &Arc<Self>, start: Offset, epoch: LeaderEpoch) -> Result<(), CutError> {
+        let shared = Arc::clone(&self.shared);
+        let _maintenance = shared.maintenance.lock();
+        let mut state = self.lock();
+        self.refuse_if_over(&state)?;
+        let written = self.written(&mut state);
+        let record = Record::ResetTo { start, epoch };
+        let ticket = shared.submit_fact(self.class, written, record).map_err(CutError::NoRoom)?;
+        written.cut_ticket = ticket;
+        written.start_ticket = ticket;
+        written.bump_generation();
+        written.tail.clear();
+        written.memory.resize(0);
+        written.segments.reset(start);
+        written.producers = ProducerState::default();
+        written.transactions.forget_unflushed(Offset::ZERO);
+        state.start = start;
+        state.end = start;
+        state.durable = start;
+        state.high_watermark = start;
+        state.epochs.truncate_from_end(Offset(i64::MIN));
+        state.epochs.assign(epoch, start);
+        drop(state);
+        shared.admission.pump();
+        Ok(())
+    }
+
+    /// Nothing below `start` is served any more: DeleteRecords, or a purged metadata log. The
+    /// files go with a later retention round, once this is durable. Nothing happens at or below the
+    /// log start offset. Up to where a client may delete, the caller decides.
+    ///
+    /// # Errors
+    /// [`CutError::OutOfRange`] above the log end offset; see [`CutError`].
+    pub fn set_start(self: &Arc<Self>, start: Offset) -> Result<(), CutError> {
+        let mut state = self.lock();
+        self.refuse_if_over(&state)?;
+        if start <= state.start {
+            return Ok(());
+        }
+        if start > state.end {
+            return Err(CutError::OutOfRange { offset: start, start: state.start, end: state.end });
+        }
+        self.move_start(&mut state, start)
+    }
+
+    pub(crate) fn move_start(
+        self: &Arc<Self>,
+        state: &mut State,
+        start: Offset,
+    ) -> Result<(), CutError> {
+        let written = self.written(state);
+        let record = Record::StartOffset { start };
+        let ticket =
+            self.shared.submit_fact(self.class, written, record).map_err(CutError::NoRoom)?;
+        written.start_ticket = ticket;
+        let flushed_end = written.segments.end();
+        written.tail.drop_below(start.min(flushed_end));
+        state.start = start;
+        state.high_watermark = state.high_watermark.max(start);
+        state.epochs.truncate_from_start(start);
+        Ok(())
+    }
+
+    fn refuse_if_over(&self, state: &State) -> Result<(), CutError> {
+        if state.gone {
+            return Err(CutError::Gone);
+        }
+        if self.shared.is_stopped() {
+            return Err(Stopped.into());
+        }
+        Ok(())
+    }
+
+    fn needs_cut(&self, state: &State, end: Offset) -> Result<bool, CutError> {
+        self.refuse_if_over(state)?;
+        if end < state.start {
+            return Err(CutError::OutOfRange { offset: end, start: state.start, end: state.end });
+        }
+        Ok(end < state.end)
+    }
+
+    /// The box of a log that is about to be journaled.
+    fn written<'s>(self: &Arc<Self>, state: &'s mut State) -> &'s mut Written {
+        let start = state.start;
+        state.written.get_or_insert_with(|| {
+            let id = self.shared.journal.new_log(self.partition);
+            self.shared.register(id, self);
+            Box::new(Written::new(id, self.shared.admission.recovered(0), start))
+        })
+    }
+
+    /// Cuts at a boundary; `flushed` says where that is in the segments, if it lies there.
+    fn cut(
+        self: &Arc<Self>,
+        state: &mut State,
+        end: Offset,
+        flushed: Option<(Offset, u64)>,
+    ) -> Result<(), CutError> {
+        let old_end = state.end;
+        let written = self.written(state);
+        let record = Record::TruncateTo { end };
+        let ticket =
+            self.shared.submit_fact(self.class, written, record).map_err(CutError::NoRoom)?;
+        written.cut_ticket = ticket;
+        written.bump_generation();
+        let unflushed_from = written.segments.end().max(end);
+        let freed = written.tail.charge(unflushed_from, old_end);
+        written.tail.truncate(end);
+        written.memory.release(freed);
+        if let Some((end, position)) = flushed {
+            written.segments.truncate(end, position);
+        }
+        written.transactions.forget_unflushed(end);
+        written.rebuild_producers(end);
+        state.end = end;
+        state.durable = state.durable.min(end);
+        state.high_watermark = state.high_watermark.min(end);
+        state.epochs.truncate_from_end(end);
+        Ok(())
+    }
+}
+
+impl Written {
+    /// The producers as they were at `end`: from the tail alone if no flush has ever seen one,
+    /// otherwise from disk when they are next needed.
+    pub(crate) fn rebuild_producers(&mut self, end: Offset) {
+        if !self.segments.sidecars.is_empty() {
+            self.producers = ProducerState::OnDisk;
+            return;
+        }
+        let mut producers = Producers::default();
+        let from = self.segments.end();
+        self.transactions.forget_unflushed(from);
+        for batch in self.tail.range(from, end) {
+            let Ok(header) = BatchHeader::parse(&batch.bytes) else { continue };
+            if let Some(ended) = producers.apply(&header, marker_of(&header, &batch.bytes)) {
+                self.transactions.ended(ended, producers.first_open_transaction());
+            }
+        }
+        self.producers = ProducerState::Loaded(producers);
+    }
+}
+
+/// The last batch boundary at or below `target` in a segment that begins below it, and where it is
+/// in the file. Nothing behind it is looked at: it may be half written.
+pub(crate) fn find_boundary(
+    files: &OpenFiles,
+    dir: &Path,
+    segment: &Segment,
+    target: Offset,
+) -> Result<(Offset, u64), DiskError> {
+    let index = read_index(files, &path_of(dir, segment.base, "index"))?;
+    let relative = target.since(segment.base);
+    let (_, last) = offset_index::valid_prefix(&index, segment.bytes, relative);
+    let from = last.map_or(0, |entry| u64::try_from(entry.position).unwrap_or(0));
+    let path = path_of(dir, segment.base, "log");
+    let file = files.read(&path)?;
+    let mut scan = Scan::new(&file, &path, from, segment.bytes);
+    let mut position = from;
+    while let Some((at, header)) = scan.next()? {
+        if header.base_offset >= target {
+            return Ok((target, at));
+        }
+        if header.last_offset() >= target {
+            return Ok((header.base_offset, at));
+        }
+        position = at + u64::from(header.batch_bytes);
+        if header.next_offset() == target {
+            break;
+        }
+    }
+    Ok((target, position))
+}

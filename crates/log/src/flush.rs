@@ -1,0 +1,366 @@
+//! Flushing: from the tail into segments, so that the journal can let go.
+//!
+//! ```text
+//! plan (locked) ─► write (no lock) ─► sync all logs of the batch ─► commit (locked): FLUSHED
+//! ```
+//!
+//! **Invariants**
+//! - Oldest first: the log whose oldest unflushed record is oldest goes first, which bounds the age
+//!   of the journal.
+//! - Only what is durable is flushed, and FLUSHED is journaled only after the files and the names
+//!   in their directories are synced.
+//! - A flush that finds its log cut when it comes back gives up; what it wrote does not count, and
+//!   is overwritten or removed.
+//! - A failed write is tried again by the next round. A failed sync stops the broker.
+//!
+//! **Not here:** the bytes of segments (`segment::active`), executing the writes (`flush_files`).
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use chronik_journal::{Flushed, LogId, Lsn, Record, batch_crc};
+use chronik_protocol::batch::BatchHeader;
+use chronik_types::{LeaderEpoch, Offset};
+
+use crate::config::LogConfig;
+use crate::error::{FlushError, Stopped};
+use crate::flush_files::{FlushFiles, Written as WrittenFiles};
+use crate::log::{Log, State};
+use crate::segment::active::ActiveSegment;
+use crate::storage::{Shared, Storage};
+
+/// How many logs are written before they are made durable together.
+const LOGS_PER_BATCH: usize = 64;
+/// How many bytes of batches a round writes at most, before it looks again at what is needed.
+const ROUND_BYTES_MAX: usize = 256 << 20;
+
+/// What a round did.
+#[derive(Debug, Default)]
+pub struct FlushReport {
+    /// Logs flushed to segments.
+    pub flushed_logs: usize,
+    /// Bytes of batches written to segments.
+    pub flushed_bytes: usize,
+    /// Logs whose leftovers were copied to the journal's head.
+    pub copied_logs: usize,
+    /// Bytes of batches copied.
+    pub copied_bytes: usize,
+    /// What did not work; the logs concerned stay as they were.
+    pub errors: Vec<FlushError>,
+}
+
+/// What is to be flushed of one log.
+pub(crate) struct Plan {
+    pub(crate) log: Arc<Log>,
+    pub(crate) config: Arc<LogConfig>,
+    pub(crate) from: Offset,
+    pub(crate) end: Offset,
+    pub(crate) batches: Vec<Bytes>,
+    pub(crate) bytes: usize,
+    pub(crate) active: Option<ActiveSegment>,
+    /// Whether the last segment's end must be learned from its files first.
+    pub(crate) unloaded: bool,
+    pub(crate) stale: Vec<String>,
+    pub(crate) epochs: Vec<(LeaderEpoch, Offset)>,
+    /// Sidecars must be written: a producer is, or was, known.
+    pub(crate) producers: Option<crate::producer_snapshot::ProducersSource>,
+    pub(crate) has_sidecars: bool,
+    start: Offset,
+    lsn: Lsn,
+    generation: u64,
+}
+
+/// Which logs a round is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// Memory or the journal fill up.
+    Pressure,
+    /// All, to segments.
+    All,
+}
+
+impl Storage {
+    /// Flushes what memory and the journal need to be flushed, and goes on with deletions. Blocks.
+    pub fn flush_round(&self) -> FlushReport {
+        let mut report = FlushReport::default();
+        let _maintenance = self.shared.maintenance.lock();
+        if self.shared.is_stopped() {
+            return report;
+        }
+        if let Err(error) = self.shared.removal_round() {
+            report.errors.push(error.into());
+        }
+        if self.shared.under_pressure() {
+            self.shared.flush(Purpose::Pressure, &mut report);
+        }
+        self.shared.admission.pump();
+        report
+    }
+
+    /// Flushes everything durable to segments: for backups, tests and `kafka-dump-log`. Blocks.
+    ///
+    /// # Errors
+    /// The first of what did not work; the other logs are flushed all the same.
+    pub fn flush_all(&self) -> Result<(), FlushError> {
+        let mut report = FlushReport::default();
+        {
+            let _maintenance = self.shared.maintenance.lock();
+            if self.shared.is_stopped() {
+                return Err(Stopped.into());
+            }
+            self.shared.removal_round()?;
+            self.shared.flush(Purpose::All, &mut report);
+        }
+        self.shared.admission.pump();
+        report.errors.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Flushes what is durable of one log.
+    pub(crate) fn flush_log(&self, log: &Arc<Log>) -> Result<(), FlushError> {
+        let mut report = FlushReport::default();
+        let _maintenance = self.shared.maintenance.lock();
+        if self.shared.is_stopped() {
+            return Err(Stopped.into());
+        }
+        self.shared.flush_batch(&[Arc::clone(log)], &mut report);
+        report.errors.into_iter().next().map_or(Ok(()), Err)
+    }
+}
+
+impl Shared {
+    /// The caller holds the maintenance lock.
+    fn flush(self: &Arc<Self>, purpose: Purpose, report: &mut FlushReport) {
+        let copy_bytes_max = self.options.journal.file_bytes as usize / 4;
+        let mut after: Option<(Lsn, LogId)> = None;
+        loop {
+            let logs = self.dirty.oldest(after, LOGS_PER_BATCH);
+            let Some((last, _)) = logs.last() else { return };
+            after = Some(*last);
+            let mut to_flush = Vec::new();
+            for (_, log) in logs {
+                let room = copy_bytes_max.saturating_sub(report.copied_bytes);
+                let copied = match purpose {
+                    Purpose::Pressure => self.copy_forward(&log, room),
+                    Purpose::All => None,
+                };
+                match copied {
+                    Some(bytes) => {
+                        report.copied_logs += 1;
+                        report.copied_bytes += bytes;
+                    }
+                    None => to_flush.push(log),
+                }
+            }
+            self.flush_batch(&to_flush, report);
+            let done = purpose == Purpose::Pressure
+                && (report.flushed_bytes >= ROUND_BYTES_MAX || self.is_relieved());
+            if done || self.is_stopped() {
+                return;
+            }
+        }
+    }
+
+    /// Whether memory is fine and the oldest journal file can go.
+    fn is_relieved(&self) -> bool {
+        let memory = self.admission.used() <= self.options.unflushed_bytes_max / 4;
+        let journal = self.journal.stats().used_bytes;
+        memory && (journal <= self.options.journal.max_bytes / 4 || self.newest_file_only())
+    }
+
+    /// Whether everything unflushed is in the newest journal file, where it may stay.
+    fn newest_file_only(&self) -> bool {
+        let oldest = self.dirty.oldest(None, 1);
+        let newest = self.dirty.newest();
+        oldest.first().map(|((lsn, _), _)| lsn.file) == newest.map(|lsn| lsn.file)
+    }
+
+    /// Writes these logs, makes them durable together, and journals it.
+    fn flush_batch(self: &Arc<Self>, logs: &[Arc<Log>], report: &mut FlushReport) {
+        let mut files = FlushFiles::new(self);
+        let mut written = Vec::new();
+        for log in logs {
+            let Some(plan) = log.plan_flush() else { continue };
+            match files.write(&plan) {
+                Ok(done) => written.push((plan, done)),
+                Err(error) => {
+                    tracing::warn!(topic = log.topic(), %error, "a log could not be flushed");
+                    report.errors.push(error.into());
+                }
+            }
+        }
+        if let Err(error) = files.sync() {
+            // What the page cache shows and what the disk holds may differ from here on.
+            self.stop(format!("syncing segments failed: {error}"));
+            report.errors.push(error.into());
+            return;
+        }
+        for (plan, done) in written {
+            let bytes = plan.bytes;
+            match plan.log.commit_flush(&plan, done) {
+                Ok(true) => {
+                    report.flushed_logs += 1;
+                    report.flushed_bytes += bytes;
+                    self.counters.flushed_logs.fetch_add(1, Ordering::Relaxed);
+                    self.counters.flushed_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+                }
+                Ok(false) => {}
+                Err(error) => report.errors.push(error),
+            }
+        }
+    }
+
+    /// Copies the little that is unflushed of a quiet log to the journal's head, if it is little
+    /// and quiet: as one group with the fact that the originals are obsolete. Says how many bytes.
+    fn copy_forward(&self, log: &Arc<Log>, room: usize) -> Option<usize> {
+        let mut state = log.lock();
+        let flushed_end = state.flushed_end();
+        let State { end, durable, start, high_watermark, epochs, written, gone, .. } = &mut *state;
+        let (end, start) = (*end, *start);
+        let written = written.as_mut()?;
+        let bytes = written.tail.bytes(flushed_end, end);
+        let quiet = *durable == end && written.cut_is_durable() && !*gone;
+        let little = bytes < self.options.flush_small_bytes && bytes <= room && bytes > 0;
+        if !quiet || !little {
+            return None;
+        }
+        let mut records = vec![Record::Flushed(Flushed {
+            lsn: written.durable_lsn,
+            start: start.min(flushed_end),
+            end: flushed_end,
+            epochs: epochs.up_to(flushed_end),
+            active_segment: written.segments.active_segment(),
+            high_watermark: (*high_watermark).min(flushed_end),
+        })];
+        records.extend(written.tail.range(flushed_end, end).map(|batch| Record::Append {
+            base_offset: batch.base,
+            last_offset: batch.last,
+            epoch: batch.epoch,
+            crc: batch_crc(&batch.bytes),
+            batch: batch.bytes.clone(),
+        }));
+        if let Some((epoch, at)) = epochs.entries().last().filter(|(_, at)| *at == end) {
+            records.push(Record::EpochStart { epoch: *epoch, start: *at });
+        }
+        if start > flushed_end {
+            records.push(Record::StartOffset { start });
+        }
+        let ticket = self.submit_facts(log.class, written, records).ok()?;
+        written.fact_tickets.push(ticket);
+        if let Some(oldest) = written.oldest_unflushed.take() {
+            self.dirty.remove(oldest, written.id);
+        }
+        drop(state);
+        self.counters.copied_logs.fetch_add(1, Ordering::Relaxed);
+        self.counters.copied_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        Some(bytes)
+    }
+}
+
+impl Log {
+    /// What there is to flush now; nothing while a cut is not durable.
+    fn plan_flush(self: &Arc<Self>) -> Option<Plan> {
+        let mut state = self.lock();
+        let State { start, durable, epochs, written, config, gone, .. } = &mut *state;
+        let written = written.as_mut()?;
+        let unneeded = written.oldest_unflushed.is_none() && written.segments.stale.is_empty();
+        if *gone || unneeded || !written.cut_is_durable() {
+            return None;
+        }
+        written.oldest_after_plan = None;
+        let from = written.segments.end();
+        let end = (*durable).max(from);
+        // What lies below a durable start need not be written any more.
+        let skipped = end <= *start && written.start_is_durable();
+        let mut batches = Vec::new();
+        if !skipped {
+            batches.extend(written.tail.range(from, end).map(|batch| batch.bytes.clone()));
+        }
+        let has_sidecars = !written.segments.sidecars.is_empty();
+        let idempotent =
+            |batch: &Bytes| BatchHeader::parse(batch).is_ok_and(|header| header.is_idempotent());
+        let producers = (end > from && (has_sidecars || batches.iter().any(idempotent)))
+            .then(|| written.segments.producers_source(&self.shared, from));
+        Some(Plan {
+            log: Arc::clone(self),
+            config: Arc::clone(config),
+            from,
+            end,
+            bytes: batches.iter().map(Bytes::len).sum(),
+            batches,
+            active: written.segments.active.as_deref().cloned(),
+            unloaded: written.segments.active.is_none() && !written.segments.list().is_empty(),
+            stale: written.segments.stale.clone(),
+            epochs: epochs.up_to(end),
+            producers,
+            has_sidecars,
+            start: (*start).min(end),
+            lsn: written.durable_lsn,
+            generation: written.generation.load(Ordering::Acquire),
+        })
+    }
+
+    /// The plan's files are durable: journals FLUSHED, unless the log was cut meanwhile.
+    fn commit_flush(self: &Arc<Self>, plan: &Plan, done: WrittenFiles) -> Result<bool, FlushError> {
+        let mut state = self.lock();
+        let State { start, high_watermark, written, gone, .. } = &mut *state;
+        let Some(written) = written.as_mut() else { return Ok(false) };
+        let removed = &plan.stale;
+        written.segments.stale.retain(|name| !removed.contains(name));
+        if done.dir.is_some() {
+            written.segments.dir.clone_from(&done.dir);
+        }
+        let given_up = *gone || written.generation.load(Ordering::Acquire) != plan.generation;
+        if given_up {
+            written.segments.discard_created(done.created());
+            done.sidecars.iter().for_each(|at| written.segments.discard_sidecar(*at));
+            return Ok(false);
+        }
+        let mut flushed = Flushed {
+            lsn: plan.lsn,
+            start: plan.start,
+            end: plan.end,
+            epochs: plan.epochs.clone(),
+            active_segment: written.segments.active_segment(),
+            high_watermark: (*high_watermark).min(plan.end),
+        };
+        let skipped = plan.end <= *start && written.start_is_durable() && plan.batches.is_empty();
+        if let Some(last) = done.segments.last() {
+            flushed.active_segment = Some((last.base, last.bytes));
+        } else if skipped {
+            flushed.active_segment = None;
+        }
+        let fact = self.shared.submit_fact(self.class, written, Record::Flushed(flushed));
+        let ticket = fact.map_err(|refused| {
+            written.segments.discard_created(done.created());
+            FlushError::NoRoom(refused)
+        })?;
+        written.fact_tickets.push(ticket);
+        let charge = written.tail.charge(plan.from, plan.end);
+        written.segments.flushed(plan.end, &done.segments, done.active.map(Box::new));
+        if skipped {
+            written.segments.drop_below(plan.end);
+        }
+        if done.producers_gone {
+            written.segments.drop_sidecars();
+        }
+        written.segments.sidecars.extend(&done.sidecars);
+        written.segments.prune_sidecars(*high_watermark);
+        written.transactions.forget_flushed(plan.end);
+        written.memory.release(charge);
+        written.tail.drop_below((*start).min(plan.end));
+        if let Some(oldest) = written.oldest_unflushed.take() {
+            self.shared.dirty.remove(oldest, written.id);
+        }
+        written.oldest_unflushed = written.oldest_after_plan;
+        if let Some(oldest) = written.oldest_unflushed {
+            self.shared.dirty.insert(oldest, written.id, self);
+        }
+        let end = plan.end;
+        drop(state);
+        if charge > 0 {
+            self.shared.cache.add(self, end, charge);
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,237 @@
+//! The segments of a log: files in Kafka's format, each named after its first offset.
+//!
+//! ```text
+//! <log.dir>/<topic>-<partition>/00000000000000000000.log        batches, one after the other
+//!                               00000000000000000000.index      offset → position, sparse
+//!                               00000000000000000000.timeindex  time → offset, sparse
+//!                               00000000000000000000.txnindex   aborted transactions
+//!                               00000000000000001234.producers  producers at that offset, whole
+//!                               00000000000000001234.snapshot   the same as Kafka keeps it
+//!                               leader-epoch-checkpoint, partition.metadata
+//! ```
+//!
+//! **Invariants**
+//! - What is here is what the journal says: a file's length proves nothing. Bytes of the last
+//!   segment beyond `bytes` are leftovers of a flush that did not finish, and are overwritten.
+//! - Every other segment is exactly as long as its file.
+//! - Files that are no longer part of the log are removed before the next flush of the log counts.
+//!
+//! **Not here:** when to roll and what to write (`segment::active`), reading (`segment::view`).
+
+pub(crate) mod active;
+pub(crate) mod offset_index;
+pub(crate) mod scan;
+pub(crate) mod time_index;
+pub(crate) mod txn_index;
+pub(crate) mod view;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chronik_types::Offset;
+
+use crate::segment::active::ActiveSegment;
+
+/// The kinds of files that belong to a segment.
+pub(crate) const SEGMENT_SUFFIXES: [&str; 4] = ["log", "index", "timeindex", "txnindex"];
+/// The kinds of files that hold the producers at an offset.
+pub(crate) const PRODUCER_SUFFIXES: [&str; 2] = ["producers", "snapshot"];
+
+/// Kafka's name for a file that begins at, or is about, `offset`.
+pub(crate) fn file_name(offset: Offset, suffix: &str) -> String {
+    format!("{:020}.{suffix}", offset.0)
+}
+
+/// The offset and suffix of a file named so.
+pub(crate) fn parse_file_name(name: &str) -> Option<(Offset, &str)> {
+    let (digits, suffix) = name.split_once('.')?;
+    let is_number = digits.len() == 20 && digits.bytes().all(|digit| digit.is_ascii_digit());
+    let offset = is_number.then(|| digits.parse().ok()).flatten()?;
+    Some((Offset(offset), suffix))
+}
+
+/// One segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Segment {
+    pub(crate) base: Offset,
+    /// Bytes of batches that count.
+    pub(crate) bytes: u64,
+    /// The greatest timestamp in it, once somebody needed it; -1 if no record has one.
+    pub(crate) max_timestamp: Option<i64>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Segments {
+    /// The log's directory, once there is one.
+    pub(crate) dir: Option<Arc<Path>>,
+    list: Vec<Segment>,
+    end: Offset,
+    /// What the writer knows of the last segment, once it needed to.
+    pub(crate) active: Option<Box<ActiveSegment>>,
+    /// Offsets of sidecars, ascending.
+    pub(crate) sidecars: Vec<Offset>,
+    /// Names of files in the directory that are no longer part of the log.
+    pub(crate) stale: Vec<String>,
+}
+
+impl Segments {
+    /// No segments; the log's flushed part ends at `end`.
+    pub(crate) fn empty(end: Offset) -> Self {
+        Self {
+            dir: None,
+            list: Vec::new(),
+            end,
+            active: None,
+            sidecars: Vec::new(),
+            stale: Vec::new(),
+        }
+    }
+
+    pub(crate) fn recovered(
+        dir: Arc<Path>,
+        list: Vec<Segment>,
+        end: Offset,
+        sidecars: Vec<Offset>,
+        stale: Vec<String>,
+    ) -> Self {
+        Self { dir: Some(dir), list, end, active: None, sidecars, stale }
+    }
+
+    /// The offset after what is flushed.
+    pub(crate) fn end(&self) -> Offset {
+        self.end
+    }
+
+    pub(crate) fn list(&self) -> &[Segment] {
+        &self.list
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.list.iter().map(|segment| segment.bytes).sum()
+    }
+
+    /// Base and bytes of the last segment, as FLUSHED says it.
+    pub(crate) fn active_segment(&self) -> Option<(Offset, u64)> {
+        self.list.last().map(|segment| (segment.base, segment.bytes))
+    }
+
+    /// Where the segment at `index` ends.
+    pub(crate) fn end_of(&self, index: usize) -> Offset {
+        self.list.get(index + 1).map_or(self.end, |next| next.base)
+    }
+
+    /// The segments from the one that holds `from` on.
+    pub(crate) fn from(&self, from: Offset) -> &[Segment] {
+        let after = self.list.partition_point(|segment| segment.base <= from);
+        self.list.get(after.saturating_sub(1)..).unwrap_or_default()
+    }
+
+    /// A flush wrote up to `end`: the last segment's new length, and those after it.
+    pub(crate) fn flushed(
+        &mut self,
+        end: Offset,
+        written: &[Segment],
+        active: Option<Box<ActiveSegment>>,
+    ) {
+        for segment in written {
+            match self.list.last_mut() {
+                Some(last) if last.base == segment.base => *last = *segment,
+                _ => self.list.push(*segment),
+            }
+        }
+        self.end = end;
+        self.active = active;
+    }
+
+    /// Cuts the log at `end`, which lies at `position` of the segment that holds it.
+    pub(crate) fn truncate(&mut self, end: Offset, position: u64) {
+        while self.list.last().is_some_and(|segment| segment.base >= end) {
+            if let Some(segment) = self.list.pop() {
+                self.discard_segment(segment.base);
+            }
+        }
+        if let Some(last) = self.list.last_mut() {
+            *last = Segment { base: last.base, bytes: position, max_timestamp: None };
+        }
+        while self.sidecars.last().is_some_and(|at| *at > end) {
+            if let Some(at) = self.sidecars.pop() {
+                self.discard_sidecar(at);
+            }
+        }
+        self.end = end;
+        self.active = None;
+    }
+
+    /// Drops everything; the log begins again at `start`.
+    pub(crate) fn reset(&mut self, start: Offset) {
+        for segment in std::mem::take(&mut self.list) {
+            self.discard_segment(segment.base);
+        }
+        for at in std::mem::take(&mut self.sidecars) {
+            self.discard_sidecar(at);
+        }
+        self.end = start;
+        self.active = None;
+    }
+
+    /// Drops the segments that lie wholly below `start`. Says whether there were any.
+    pub(crate) fn drop_below(&mut self, start: Offset) -> bool {
+        let ends_below = |index: usize| self.end_of(index) <= start;
+        let count = (0..self.list.len()).take_while(|index| ends_below(*index)).count();
+        let gone: Vec<Segment> = self.list.drain(..count).collect();
+        for segment in &gone {
+            self.discard_segment(segment.base);
+        }
+        if self.list.is_empty() {
+            self.active = None;
+        }
+        !gone.is_empty()
+    }
+
+    /// Keeps the newest sidecar, and the two newest at or below `high_watermark`, which no
+    /// truncation passes.
+    pub(crate) fn prune_sidecars(&mut self, high_watermark: Offset) {
+        let replicated = self.sidecars.partition_point(|at| *at <= high_watermark);
+        let gone: Vec<Offset> = self.sidecars.drain(..replicated.saturating_sub(2)).collect();
+        for at in gone {
+            self.discard_sidecar(at);
+        }
+    }
+
+    /// Drops every sidecar: no producer is known any more.
+    pub(crate) fn drop_sidecars(&mut self) {
+        for at in std::mem::take(&mut self.sidecars) {
+            self.discard_sidecar(at);
+        }
+    }
+
+    /// Files of a flush that was given up.
+    pub(crate) fn discard_created(&mut self, created: impl IntoIterator<Item = Offset>) {
+        for base in created {
+            if !self.list.iter().any(|segment| segment.base == base) {
+                self.discard_segment(base);
+            }
+        }
+    }
+
+    pub(crate) fn discard_sidecar(&mut self, at: Offset) {
+        self.stale.extend(PRODUCER_SUFFIXES.map(|suffix| file_name(at, suffix)));
+    }
+
+    pub(crate) fn learn_max_timestamp(&mut self, base: Offset, max_timestamp: i64) {
+        let found = self.list.iter_mut().find(|segment| segment.base == base);
+        if let Some(segment) = found {
+            segment.max_timestamp = Some(max_timestamp);
+        }
+    }
+
+    fn discard_segment(&mut self, base: Offset) {
+        self.stale.extend(SEGMENT_SUFFIXES.map(|suffix| file_name(base, suffix)));
+    }
+}
+
+/// A file of a log's directory.
+pub(crate) fn path_of(dir: &Path, offset: Offset, suffix: &str) -> PathBuf {
+    dir.join(file_name(offset, suffix))
+}
