@@ -4,7 +4,7 @@
 //! GroupMetadata (key 2, value 3), as Kafka writes them, because tools read this topic. Read: all
 //! versions of both.
 //!
-//! **Invariants:** what is written is read back equal (property test in `shard/tests`).
+//! **Invariants:** what is written is read back equal; a stable group comes out of a load as it went in.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

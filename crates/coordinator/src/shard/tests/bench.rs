@@ -9,6 +9,7 @@ use chronik_types::{Monotonic, Timestamp, Uuid};
 
 use super::super::*;
 use crate::Reply;
+use crate::member::Member;
 
 /// A shard with the log behind it.
 pub(super) struct Bench {
@@ -133,7 +134,7 @@ impl Bench {
         if self.shard.phase() == Phase::Resigned {
             return;
         }
-        let reloaded = self.reloaded();
+        let mut reloaded = self.reloaded();
         let said = |shard: &GroupShard| {
             let groups = shard.groups.values();
             let groups = groups.filter(|group| group.stored.is_some() || !group.offsets.is_empty());
@@ -142,7 +143,29 @@ impl Bench {
                 .collect::<Vec<_>>()
         };
         assert_eq!(said(&self.shard), said(&reloaded), "replay of the log gives what memory holds");
+        let _ = reloaded.loaded(self.now());
+        for (id, group) in &self.shard.groups {
+            if group.state() == GroupState::Stable {
+                assert_eq!(generation(group), generation(&reloaded.groups[id]), "a stable group");
+            }
+        }
     }
+}
+
+/// What makes a generation: who is in it, with what.
+fn generation(group: &Group) -> (i32, Option<&str>, Option<&str>, Option<&str>, Vec<Member>) {
+    let protocol = group.protocol.as_deref();
+    let members = group.members().map(|member| Member {
+        protocols: member
+            .protocols
+            .iter()
+            .filter(|(name, _)| Some(&**name) == protocol)
+            .cloned()
+            .collect(),
+        ..member.clone()
+    });
+    let (kind, leader) = (group.protocol_type.as_deref(), group.leader.as_deref());
+    (group.generation, kind, protocol, leader, members.collect())
 }
 
 pub(super) fn at(ms: u64) -> Now {

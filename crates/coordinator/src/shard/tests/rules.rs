@@ -333,3 +333,53 @@ fn replies_can_be_written_in_every_version() {
         }
     }
 }
+
+#[test]
+fn listing_filters_by_state_and_type_whatever_the_case() {
+    let mut bench = Bench::new();
+    stable_group(&mut bench, &["a"]);
+    let mut listed = |states: &[&'static str], types: &[&'static str]| {
+        let list = ListGroupsRequest {
+            states_filter: states.iter().map(|state| (*state).into()).collect(),
+            types_filter: types.iter().map(|kind| (*kind).into()).collect(),
+        };
+        let events = bench.send("admin", 5, Request::ListGroups(&list));
+        let [Event::Reply(_, Reply::ListGroups(response))] = &events[..] else { panic!() };
+        response.groups.len()
+    };
+    assert_eq!(listed(&[], &[]), 1);
+    assert_eq!(listed(&["empty", "STABLE"], &["Classic"]), 1);
+    assert_eq!(listed(&["Empty"], &[]), 0);
+    assert_eq!(listed(&[], &["consumer"]), 0);
+}
+
+#[test]
+fn what_a_topic_leaves_behind_is_removed_in_bounded_steps() {
+    let mut bench = Bench::new();
+    let mut config = config();
+    config.tombstones_max = 2;
+    bench.shard.set_config(config);
+    for partition_index in 0..5 {
+        let partition = OffsetCommitRequestPartition { partition_index, ..Default::default() };
+        let request = OffsetCommitRequest {
+            group_id: "g".into(),
+            topics: vec![OffsetCommitRequestTopic {
+                name: "t".into(),
+                partitions: vec![partition],
+            }],
+            ..Default::default()
+        };
+        bench.send("x", 9, Request::OffsetCommit(&request));
+    }
+    let mut steps = Vec::new();
+    loop {
+        let now = bench.now();
+        let (effects, more) = bench.shard.topics_deleted(now, &["t"]);
+        steps.push(bench.act(effects).len());
+        if !more {
+            break;
+        }
+    }
+    assert_eq!(steps, [2, 2, 1]);
+    bench.check_log();
+}
