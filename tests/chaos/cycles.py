@@ -1,0 +1,133 @@
+"""Fault cycles: real clients work, the broker is broken and started again, many times; then everything is read and judged.
+
+The driver waits for states: a cycle goes on when the broker is ready and every worker got something done since.
+"""
+
+import random
+import time
+from dataclasses import dataclass, field
+
+from brokers import TARGETS
+from checker import check
+from finalread import final_read
+from history import Writer, load
+from rig import Failure, await_state
+from workload import Workload, standard
+
+TOPICS = {"chaos-a": 4, "chaos-b": 4}
+TOPIC_CONFIG = {"segment.bytes": str(1 << 20)}
+PROGRESS_TIMEOUT_S = 30
+# How long the clients work undisturbed before a fault, once all of them got something done.
+WORK_S = (0.1, 0.7)
+SETUP_TIMEOUT_S = 30
+
+
+@dataclass
+class Plan:
+    target: str = "chronik"
+    cycles: int = 20
+    seed: int = 1
+    overrides: dict = field(default_factory=dict)
+    env: dict = field(default_factory=dict)
+    limit_s: float = 600
+    # Workers whose progress each cycle waits for; a broker that loses data may well stall some.
+    await_progress: bool = True
+
+
+@dataclass
+class Result:
+    report: object
+    faults: list            # of the driver: panics, dead workers, a broker that ended by itself
+    recoveries: list        # seconds from start to ready
+    seconds: float
+
+    def good(self):
+        return not self.report.counts and not self.faults
+
+    def lines(self):
+        yield self.report.summary()
+        if self.recoveries:
+            ordered = sorted(self.recoveries)
+            yield f"ready again after {ordered[len(ordered) // 2]:.2f} s (median), {ordered[-1]:.2f} s (longest), {len(ordered)} starts"
+        yield from self.report.lines()
+        yield from self.faults
+
+
+class Cycles:
+    """`Fault` is told to break the broker and to leave it ready again."""
+
+    def __init__(self, plan, workspace, data, fault):
+        self.plan, self.dir, self.fault = plan, workspace.dir, fault
+        self.random = random.Random(plan.seed)
+        self.folder = self.dir / "history"
+        self.folder.mkdir()
+        self.broker = TARGETS[plan.target](self.dir / "broker", data, plan.overrides, plan.env)
+        self.history = Writer(self.folder / "driver.jsonl")
+        self.recoveries, self.faults = [], []
+
+    def run(self):
+        began = time.monotonic()
+        with self.broker:
+            self.broker.start()
+            create_topics(self.broker.bootstrap, TOPICS, TOPIC_CONFIG)
+            self.fault.prepared(self)
+            workload = Workload(standard(TOPICS), self.broker.bootstrap, self.folder, self.plan.limit_s)
+            workload.start()
+            try:
+                self.cycle(workload)
+            finally:
+                self.history.event("stop")
+                self.faults += workload.stop()
+            partitions = sorted({p for worker in workload.workers for p in worker.partitions})
+            final_read(self.broker.bootstrap, partitions, self.history)
+            self.history.close()
+            self.finish()
+        return Result(check(load(self.folder)), self.faults, self.recoveries, time.monotonic() - began)
+
+    def finish(self):
+        if self.plan.target == "chronik" and (code := self.broker.stop()) != 0:
+            self.faults.append(f"SIGTERM at the end: exit code {code}")
+        self.faults += self.broker.panics()
+
+    def cycle(self, workload):
+        self.healed(workload)
+        for number in range(self.plan.cycles):
+            time.sleep(self.random.uniform(*WORK_S))
+            if not self.broker.alive():
+                raise Failure(f"the broker ended by itself with {self.broker.process.returncode}:\n{self.broker.tail()}")
+            self.fault.strike(self, number)
+            self.healed(workload)
+
+    def healed(self, workload):
+        self.history.event("healed")
+        before = workload.counts()
+
+        def all_got_on():
+            if dead := workload.dead():
+                raise Failure(f"workers ended: {dead}")
+            counts = workload.counts()
+            return all(counts[key] > before[key] for key in counts)
+
+        try:
+            await_state("progress of every worker", all_got_on, PROGRESS_TIMEOUT_S)
+        except Failure:
+            if self.plan.await_progress:
+                counts = workload.counts()
+                stuck = [f"worker {w}{' on ' + p if p else ''}" for (w, p), count in counts.items() if count == before[w, p]]
+                self.faults.append(f"no progress within {PROGRESS_TIMEOUT_S} s: {', '.join(stuck)}")
+                raise Failure(f"{self.faults[-1]}\n{self.broker.tail()}") from None
+
+    def struck(self, kind):
+        self.history.event("fault", kind=kind)
+
+    def restart(self):
+        self.recoveries.append(self.broker.start())
+
+
+def create_topics(bootstrap, topics, config):
+    from confluent_kafka.admin import AdminClient, NewTopic
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    made = admin.create_topics([NewTopic(name, num_partitions=n, replication_factor=1, config=config) for name, n in topics.items()],
+                               operation_timeout=SETUP_TIMEOUT_S)
+    for future in made.values():
+        future.result(timeout=SETUP_TIMEOUT_S)
