@@ -156,19 +156,27 @@ pub trait Disk: Send + Sync {
         Ok(bytes)
     }
 
-    /// Creates a directory and its missing parents under durable names. Those that were there are
-    /// synced too: the process that created them may have died before it did. An ancestor that
-    /// may not be read is taken to be the operator's and durable.
+    /// Creates a directory and its missing parents under durable names. Each is synced before the
+    /// next one is created, so that what exists stands on what is durable; the deepest one that
+    /// exists is synced again, since the process that created it may have died before it did.
     ///
     /// # Errors
     ///
     /// What the system says.
     fn create_dir_all_durably(&self, path: &Path) -> io::Result<()> {
-        self.create_dir_all(path)?;
-        for parent in path.ancestors().skip(1) {
-            match self.sync_dir(parent) {
-                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => break,
-                other => other?,
+        let mut missing: Vec<&Path> = path.ancestors().collect();
+        missing.retain(|path| !path.as_os_str().is_empty());
+        let existing = missing.iter().position(|path| self.exists(path));
+        // The root and the working directory are nobody's entry.
+        missing.truncate(existing.map_or(missing.len(), |existing| existing + 1));
+        for path in missing.into_iter().rev() {
+            self.create_dir_all(path)?;
+            if let Some(parent) = path.parent() {
+                match self.sync_dir(parent) {
+                    // A directory above that may not be read is the operator's, and durable.
+                    Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                    other => other?,
+                }
             }
         }
         Ok(())

@@ -264,10 +264,10 @@ impl World {
             930..945 => self.vote(),
             945..955 => self.drop_log(),
             955..960 => self.full_disk()?,
-            960..975 => self.crash()?,
-            975..990 => self.crash_inside()?,
-            990..994 => self.fail_sync()?,
-            994..997 => self.stop_cleanly()?,
+            960..968 => self.crash()?,
+            968..978 => self.crash_inside()?,
+            978..980 => self.fail_sync()?,
+            980..982 => self.stop_cleanly()?,
             _ => self.clock.advance(std::time::Duration::from_millis(300)),
         }
         Ok(())

@@ -138,9 +138,9 @@ impl Scan {
     /// Makes durable what the scan counted: a process may have died between a write and its sync,
     /// and the page cache, or a device's own, is no disk.
     pub fn make_durable(&self, disk: &dyn Disk, options: &Options) -> Result<(), OpenError> {
+        let Some(newest) = self.directory.live.values().next_back() else { return Ok(()) };
         let dir = &options.dir;
         disk.sync_dir(dir).map_err(|error| OpenError::Io { path: dir.clone(), error })?;
-        let Some(newest) = self.directory.live.values().next_back() else { return Ok(()) };
         if crate::bugs::trust_the_page_cache() {
             return Ok(());
         }

@@ -3,7 +3,7 @@ use crate::model;
 
 #[test]
 fn nothing_acknowledged_is_lost_and_nothing_is_invented() {
-    let seen = model::run_many(1, 40_000, 2_000);
+    let seen = model::run_many(1, 60_000, 3_000);
     for (what, count) in [
         ("durable records", seen.durable),
         ("submissions adopted", seen.adopted),
