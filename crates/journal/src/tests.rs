@@ -1,3 +1,8 @@
+mod damage;
+mod rig;
+mod threads;
+mod writing;
+
 use crate::bugs;
 use crate::model;
 
