@@ -8,7 +8,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from rig import Failure, Missing, await_state, command
+from rig import Failure, Missing, NotStarted, await_state, command
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 KAFKA_SH = REPOSITORY / "tests/clients/kafka.sh"
@@ -68,9 +68,14 @@ class Broker:
     def await_ready(self):
         def ready():
             if self.process.poll() is not None:
-                raise Failure(f"the broker ended with {self.process.returncode} while it started:\n{self.tail()}")
+                raise NotStarted(f"the broker ended with {self.process.returncode} while it started:\n{self.tail()}")
             return self.ready_text in self.log()
-        await_state("the broker's start", ready, READY_TIMEOUT_S)
+        try:
+            await_state("the broker's start", ready, READY_TIMEOUT_S)
+        except NotStarted:
+            raise
+        except Failure as failure:
+            raise NotStarted(f"{failure}:\n{self.tail()}") from None
 
     def log(self):
         """What it wrote since it was last started."""

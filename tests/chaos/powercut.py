@@ -15,7 +15,7 @@ import time
 
 import checker
 from cycles import Cycles, Plan
-from rig import Failure, LoopDisk, Missing, Workspace
+from rig import Failure, LoopDisk, Missing, NotStarted, Workspace
 from syncfault import SyncFault
 
 DISK_MB = 768
@@ -31,7 +31,7 @@ class PowerCut:
     KINDS = ("cut", "cut", "kill-then-cut", "cut-in-recovery", "cut-in-flush", "cut-after-flush")
 
     def __init__(self, disk, sync_first=False):
-        self.disk, self.sync_first = disk, sync_first
+        self.disk, self.sync_first, self.cuts = disk, sync_first, 0
 
     def prepared(self, run):
         if self.sync_first:
@@ -60,6 +60,7 @@ class PowerCut:
         self.cut(run)
 
     def cut(self, run):
+        self.cuts += 1
         self.disk.cut_power()
         run.broker.kill()
         self.disk.remount()
@@ -86,11 +87,13 @@ def run_without_fsync(plan, path, keep=False):
         fault = SyncFault(workspace.dir, "skip", str(disk.path) if path is None else path)
         plan.env.update(fault.env)
         plan.await_progress = False
-        result, why = None, None
+        result, why, cut = None, None, PowerCut(disk, sync_first=True)
         try:
-            result = Cycles(plan, workspace, disk.path / "data", PowerCut(disk, sync_first=True)).run()
-        except Failure as failure:
-            why = f"it did not come back: {str(failure).splitlines()[0]}"
+            result = Cycles(plan, workspace, disk.path / "data", cut).run()
+        except NotStarted as failure:
+            if not cut.cuts:
+                raise
+            why = f"after a cut it did not come back: {str(failure).splitlines()[-1]}"
         if fault.hits() == 0:
             raise Failure(f"no sync of {fault.path} was left out: the preloaded library does not see the broker's calls")
         if result is not None and (labels := result.report.labels & LOSS):

@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+HERE = Path(__file__).resolve().parent
 PREFIX = "chronik-chaos-"
 # _IOR('X', 125, u32) of linux/fs.h; flag 2: neither data nor the filesystem's own journal is written out.
 FS_IOC_SHUTDOWN = 0x8004587D
@@ -21,6 +22,10 @@ UNMOUNT_TIMEOUT_S = 10
 
 class Failure(Exception):
     """Something did not do what the test promises."""
+
+
+class NotStarted(Failure):
+    """The broker ended while it started, or did not become ready."""
 
 
 class Missing(Exception):
