@@ -1,0 +1,315 @@
+//! The controller itself: the three images, and what happens to them.
+
+use chronik_metadata::{Image, MetadataBatch};
+use chronik_types::Monotonic;
+
+use crate::acknowledged::acknowledged;
+use crate::draft::Draft;
+use crate::durability::{Durability, Release, required};
+use crate::error::ApiError;
+use crate::options::Options;
+use crate::proposals::Proposals;
+use crate::request::{Context, Request, Response};
+use crate::sessions::Sessions;
+use crate::{
+    alter_partition, bootstrap, broker_lifecycle, configs, elect_leaders, partitions, producer_ids,
+    topics,
+};
+
+/// A response, and when it may leave.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// What to answer.
+    pub response: Response,
+    /// When.
+    pub release: Release,
+}
+
+/// Whether the controller's proposals and the committed log agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Standing {
+    /// They do.
+    Active,
+    /// This node is not the controller, or not any more: the log has a batch that is not its own,
+    /// or lacks one that is. Responses that wait have an unknown outcome.
+    Inactive,
+}
+
+/// This node is not the controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this node is not the controller")]
+pub struct NotActive;
+
+/// The controller of a cluster, while this node leads the metadata quorum. See the crate's
+/// documentation for how it is driven.
+#[derive(Debug)]
+pub struct Controller {
+    options: Options,
+    committed: Image,
+    acknowledged: Image,
+    /// Committed, and all that is proposed; for judging requests only.
+    speculative: Image,
+    /// `None` while this node is not the controller.
+    proposals: Option<Proposals>,
+    /// The last term in which this node was active, and the highest number it gave out there.
+    used: (u64, u64),
+    sessions: Sessions,
+}
+
+impl Controller {
+    /// A controller that is not active.
+    #[must_use]
+    pub fn new(options: Options, committed: Image) -> Self {
+        let sessions = Sessions::new(options.session_timeout, Monotonic::default());
+        Self {
+            acknowledged: committed.clone(),
+            speculative: committed.clone(),
+            committed,
+            proposals: None,
+            used: (0, 0),
+            sessions,
+            options,
+        }
+    }
+
+    /// Its options.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The term in which it is active.
+    #[must_use]
+    pub fn term(&self) -> Option<u64> {
+        self.proposals.as_ref().map(Proposals::term)
+    }
+
+    /// The committed image, as of the last [`Self::applied`].
+    #[must_use]
+    pub fn committed(&self) -> &Image {
+        &self.committed
+    }
+
+    /// The committed image with the topics that were acknowledged on the leader's own sync: what
+    /// clients of this node are told about topics.
+    #[must_use]
+    pub fn acknowledged(&self) -> &Image {
+        &self.acknowledged
+    }
+
+    /// The image that requests are judged against: for creating internal topics within bounds,
+    /// and for tests. Never shown to clients.
+    #[must_use]
+    pub fn speculative(&self) -> &Image {
+        &self.speculative
+    }
+
+    /// This node leads the metadata quorum in `term`, and the blank entry of that term has been
+    /// committed and applied: `committed` has everything there was before. Also after
+    /// [`Self::refused`], in the same term.
+    pub fn activate(&mut self, now: Monotonic, term: u64, committed: Image) {
+        let used = if self.used.0 == term { self.used.1 } else { 0 };
+        self.proposals = Some(Proposals::new(term, committed.applied(), used));
+        self.used = (term, used);
+        self.speculative = committed.clone();
+        self.acknowledged = committed.clone();
+        self.committed = committed;
+        self.sessions = Sessions::new(self.options.session_timeout, now);
+    }
+
+    /// This node leads no more, or a proposal was refused or lost. The speculative image is
+    /// dropped with everything that was proposed; responses that wait have an unknown outcome.
+    pub fn refused(&mut self) {
+        if let Some(proposals) = self.proposals.take() {
+            self.used = (proposals.term(), proposals.used());
+        }
+        self.speculative = self.committed.clone();
+        self.acknowledged = self.committed.clone();
+    }
+
+    /// The lease from the quorum is back after it had lapsed: brokers may have tried in vain.
+    pub fn lease_returned(&mut self, now: Monotonic) {
+        self.sessions.restart(now);
+    }
+
+    /// Judges a request. Its records are gathered for [`Self::next_batch`].
+    ///
+    /// # Errors
+    /// [`NotActive`] if this node is not the controller; the request is to go to the one that is.
+    pub fn handle(&mut self, context: &Context, request: Request) -> Result<Outcome, NotActive> {
+        let proposals = self.proposals.as_mut().ok_or(NotActive)?;
+        self.sessions.observe(context.now);
+        let durability = required(self.options.metadata_acks, &request);
+        let validate_only = is_validate_only(&request);
+        let mut draft = Draft::new(&self.speculative);
+        let response = judge(&self.options, &mut self.sessions, &mut draft, context, request);
+        if !validate_only {
+            gather(proposals, &mut self.speculative, draft, durability);
+        }
+        // A response without records rests on what was proposed before it all the same: "exists
+        // already" is true only once that is.
+        let release = match proposals.last_uncommitted() {
+            None => Release::Now,
+            Some(sequence) => Release::After { sequence, durability },
+        };
+        Ok(Outcome { response, release })
+    }
+
+    /// Fences the brokers that have been silent for a session timeout. To be called at
+    /// [`Self::next_deadline`]; earlier does no harm.
+    pub fn on_deadline(&mut self, now: Monotonic) {
+        let Some(proposals) = self.proposals.as_mut() else { return };
+        self.sessions.observe(now);
+        let silent = self.sessions.silent(&self.speculative, now);
+        if silent.is_empty() {
+            return;
+        }
+        let mut draft = Draft::new(&self.speculative);
+        for broker in silent {
+            broker_lifecycle::fence(&self.options, &mut draft, broker);
+        }
+        gather(proposals, &mut self.speculative, draft, Durability::Committed);
+    }
+
+    /// When [`Self::on_deadline`] is to be called; `None` while not active.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Monotonic> {
+        self.proposals.as_ref()?;
+        Some(self.sessions.next_deadline(&self.speculative))
+    }
+
+    /// The batch to propose next, with all that has been gathered; `None` if there is nothing.
+    /// Batches are to be proposed in the order in which they are given out.
+    pub fn next_batch(&mut self) -> Option<MetadataBatch> {
+        self.proposals.as_mut()?.next_batch()
+    }
+
+    /// This node's journal has synced the batches up to this one. Their topics are part of the
+    /// acknowledged image now, as far as `metadata.acks=leader` lets them.
+    pub fn leader_synced(&mut self, sequence: u64) {
+        let Some(proposals) = self.proposals.as_mut() else { return };
+        let mut shows_more = false;
+        for batch in proposals.in_flight().filter(|batch| batch.sequence <= sequence) {
+            shows_more |= !batch.leader_synced && !batch.fast.is_empty();
+            batch.leader_synced = true;
+        }
+        if shows_more {
+            self.acknowledged = acknowledged(&self.committed, proposals);
+        }
+    }
+
+    /// The committed image has moved on.
+    ///
+    /// When the log turns out to have another history than what was proposed here, the controller
+    /// is inactive from then on, as after [`Self::refused`].
+    pub fn applied(&mut self, image: &Image) -> Standing {
+        let before = self.committed.applied();
+        self.committed = image.clone();
+        let Some(proposals) = self.proposals.as_mut() else {
+            self.speculative = image.clone();
+            self.acknowledged = image.clone();
+            return Standing::Inactive;
+        };
+        let at = image.applied();
+        let is_ours =
+            at == before || (at.term == proposals.term() && proposals.committed(at.sequence));
+        if !is_ours {
+            self.refused();
+            return Standing::Inactive;
+        }
+        self.acknowledged = acknowledged(image, proposals);
+        if proposals.is_empty() {
+            // Comparing hashes takes time in proportion to the image; small ones are compared.
+            debug_assert!(
+                image.partition_count() > 1_000 || image.hash() == self.speculative.hash(),
+                "the speculative image is another one than the committed"
+            );
+            self.speculative = image.clone();
+        }
+        Standing::Active
+    }
+}
+
+fn is_validate_only(request: &Request) -> bool {
+    match request {
+        Request::CreateTopics(request) => request.validate_only,
+        Request::CreatePartitions(request) => request.validate_only,
+        Request::AlterConfigs(request) => request.validate_only,
+        Request::IncrementalAlterConfigs(request) => request.validate_only,
+        _ => false,
+    }
+}
+
+fn gather(
+    proposals: &mut Proposals,
+    speculative: &mut Image,
+    draft: Draft,
+    durability: Durability,
+) {
+    let (image, records) = draft.into_parts();
+    *speculative = image;
+    proposals.gather(records, durability == Durability::LeaderSynced);
+}
+
+fn judge(
+    options: &Options,
+    sessions: &mut Sessions,
+    draft: &mut Draft,
+    context: &Context,
+    request: Request,
+) -> Response {
+    let Context { now, seed } = *context;
+    match request {
+        Request::Bootstrap(request) => {
+            bootstrap::bootstrap(draft, &request);
+            Response::Bootstrap
+        }
+        Request::CreateTopics(request) => {
+            Response::CreateTopics(topics::create_topics(options, draft, seed, &request))
+        }
+        Request::CreatePartitions(request) => Response::CreatePartitions(
+            partitions::create_partitions(options, draft, seed, &request),
+        ),
+        Request::DeleteTopics(request) => {
+            Response::DeleteTopics(topics::delete_topics(options, draft, &request))
+        }
+        Request::AlterConfigs(request) => {
+            Response::AlterConfigs(configs::alter_configs(options, draft, &request))
+        }
+        Request::IncrementalAlterConfigs(request) => Response::IncrementalAlterConfigs(
+            configs::incremental_alter_configs(options, draft, &request),
+        ),
+        Request::RegisterBroker(request) => Response::RegisterBroker(broker_lifecycle::register(
+            options, sessions, draft, now, request,
+        )),
+        Request::BrokerHeartbeat(request) => Response::BrokerHeartbeat(
+            broker_lifecycle::heartbeat(options, sessions, draft, now, request),
+        ),
+        Request::UnregisterBroker(id) => {
+            Response::UnregisterBroker(broker_lifecycle::unregister(options, sessions, draft, id))
+        }
+        Request::AllocateProducerIds(request) => {
+            Response::AllocateProducerIds(producer_ids::allocate(draft, request))
+        }
+        Request::AlterPartition(request) => {
+            Response::AlterPartition(alter_partition::alter_partition(options, draft, request))
+        }
+        Request::ElectLeaders(request) => {
+            Response::ElectLeaders(elect_leaders::elect_leaders(options, draft, request))
+        }
+    }
+}
+
+/// The error of a request whose outcome is not known: it may have been carried out.
+impl ApiError {
+    /// What a client is told when leadership was lost before its request was committed. Never
+    /// NOT_CONTROLLER, which clients take for "was not carried out" and repeat by themselves.
+    #[must_use]
+    pub fn unknown_outcome() -> Self {
+        Self::bare(chronik_types::ErrorCode::RequestTimedOut)
+    }
+}
+
+#[cfg(test)]
+mod tests;

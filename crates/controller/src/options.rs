@@ -1,0 +1,87 @@
+//! What the controller is configured with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chronik_config::keys::{ConfigMap, Layers, Value, broker_key};
+use chronik_metadata::{ConfigResource, Image};
+use chronik_types::BrokerId;
+
+use crate::durability::MetadataAcks;
+
+/// The configuration of a controller.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The node it runs on.
+    pub node_id: BrokerId,
+    /// What this node was started with, by Kafka's names; checked.
+    pub static_config: Arc<ConfigMap>,
+    /// When creations and deletions of topics are answered.
+    pub metadata_acks: MetadataAcks,
+    /// How long a broker may be silent before it is fenced.
+    pub session_timeout: Duration,
+    /// The most partitions one request may create.
+    pub partitions_per_request_max: usize,
+}
+
+impl Options {
+    /// The options that follow from a node's configuration.
+    #[must_use]
+    pub fn new(node_id: BrokerId, static_config: Arc<ConfigMap>) -> Self {
+        let mut options = Self {
+            node_id,
+            static_config,
+            metadata_acks: MetadataAcks::Quorum,
+            session_timeout: Duration::ZERO,
+            partitions_per_request_max: 100_000,
+        };
+        if options.text("metadata.acks") == "leader" {
+            options.metadata_acks = MetadataAcks::Leader;
+        }
+        let timeout = options.number("broker.session.timeout.ms");
+        options.session_timeout = Duration::from_millis(u64::try_from(timeout).unwrap_or(0));
+        options
+    }
+
+    /// A number of this node's configuration, or its default.
+    pub(crate) fn number(&self, name: &str) -> i64 {
+        match self.value(name) {
+            Some(Value::Number(number)) => number,
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.value(name) == Some(Value::Bool(true))
+    }
+
+    fn text(&self, name: &str) -> String {
+        match self.value(name) {
+            Some(Value::Text(text)) => text,
+            _ => String::new(),
+        }
+    }
+
+    fn value(&self, name: &str) -> Option<Value> {
+        let key = broker_key(name)?;
+        let set = self.static_config.get(name).and_then(|text| key.parse(text).ok());
+        set.or_else(|| key.parse(key.default?).ok())
+    }
+
+    /// The layers of a topic's configuration, seen from this node, and `f` of them.
+    pub(crate) fn with_layers<R>(
+        &self,
+        image: &Image,
+        topic: &ConfigMap,
+        f: impl FnOnce(Layers<'_>) -> R,
+    ) -> R {
+        let dynamic_broker = image.configs(&ConfigResource::Broker(self.node_id));
+        let dynamic_default = image.configs(&ConfigResource::DefaultBroker);
+        f(Layers {
+            topic,
+            dynamic_broker: &dynamic_broker,
+            dynamic_default: &dynamic_default,
+            static_broker: &self.static_config,
+        })
+    }
+}
