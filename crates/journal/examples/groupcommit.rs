@@ -150,7 +150,7 @@ fn flush(journal: &Journal, waiter: &Waiter, ids: &[LogId]) {
         position: u32::try_from(waiter.position.load(Ordering::Relaxed)).unwrap(),
     };
     for id in ids {
-        let reservation = journal.try_reserve(Class::Metadata, 0).unwrap();
+        let Ok(reservation) = journal.try_reserve(Class::Metadata, 0) else { return };
         let flushed = Flushed { lsn, ..Flushed::default() };
         journal.submit(reservation, Class::Metadata, *id, vec![Record::Flushed(flushed)]);
     }
@@ -161,6 +161,7 @@ fn main() {
     let dir = PathBuf::from(arguments.next().unwrap_or_else(|| ".".into())).join("groupcommit");
     let seconds = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(3);
     let env = Env::real();
+    let _ = env.disk.remove_dir_all(&dir);
     env.disk.create_dir_all_durably(&dir).unwrap();
     floor(&env, &dir, seconds);
     let options =

@@ -1,8 +1,11 @@
 //! Reads all live files, tells a torn end from corruption, and makes what counts durable.
 
+use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::ops::ControlFlow;
+use std::panic::resume_unwind;
+use std::thread;
 
+use bytes::Bytes;
 use chronik_env::{Disk, OpenMode};
 
 use crate::damage::{Damage, Skips};
@@ -13,10 +16,15 @@ use crate::reader::{FileReader, ReadGroup};
 use crate::replay::Replay;
 use crate::{OpenError, Options};
 
+/// Files are read side by side when there is this much to read.
+const PARALLEL_BYTES_MIN: u64 = 16 << 20;
+/// How many at once: enough to keep the disk busy while CRCs are computed.
+const PARALLEL_FILES: usize = 2;
+
 /// The last valid group, to be written again.
 struct LastGroup {
     position: u32,
-    bytes: bytes::Bytes,
+    bytes: Bytes,
 }
 
 /// What a scan found.
@@ -24,35 +32,46 @@ pub struct Scan {
     pub directory: Directory,
     pub replay: Replay,
     pub bytes_read: u64,
-    pub skipped: bool,
+    skipped: bool,
     /// The last valid group's number; 0 if there is none.
     last_group: u64,
     /// Where the newest file's last group is, if it has one.
     last: Option<LastGroup>,
 }
 
+/// A live file, and the number of the last group before the next one, if there is a next one.
+struct Job<'a> {
+    file: &'a Headed,
+    end: Option<u64>,
+}
+
+/// The groups of one file, with their positions.
+struct FileScan {
+    groups: Vec<(u32, ReadGroup)>,
+    bytes_read: u64,
+    skipped: bool,
+}
+
 /// Reads without changing anything.
 pub fn scan(disk: &dyn Disk, options: &Options, skips: &Skips) -> Result<Scan, OpenError> {
     let directory = directory::read(disk, options, skips)?;
-    let oldest = directory.live.values().next().map(|file| file.header);
+    let files: Vec<Headed> = directory.live.values().cloned().collect();
     let mut scan = Scan {
-        replay: Replay::new(),
+        replay: Replay::new(files.last().map_or(1, |newest| newest.header.next_log)),
         bytes_read: 0,
         skipped: directory.skipped,
-        last_group: oldest.map_or(0, |header| header.previous_last_group),
+        last_group: files.first().map_or(0, |oldest| oldest.header.previous_last_group),
         last: None,
         directory,
     };
-    if let Some(header) = oldest {
-        // Ids below are in use or were; what the newest file says covers them all.
-        let newest = scan.directory.live.values().next_back().map_or(header, |file| file.header);
-        scan.replay.table = crate::table::Table::new(newest.next_log);
-    }
-    let files: Vec<Headed> = scan.directory.live.values().cloned().collect();
-    let mut next = files.iter().skip(1);
-    for file in &files {
-        let end = next.next().map(|next| next.header.previous_last_group);
-        scan.file(disk, file, end, skips)?;
+    let ends = files.iter().skip(1).map(|next| Some(next.header.previous_last_group));
+    let jobs = files.iter().zip(ends.chain([None])).map(|(file, end)| Job { file, end });
+    if files.iter().map(|file| u64::from(file.bytes)).sum::<u64>() < PARALLEL_BYTES_MIN {
+        for job in jobs {
+            scan.take(&job, scan_file(disk, &job, skips)?)?;
+        }
+    } else {
+        scan.side_by_side(disk, jobs, skips)?;
     }
     if scan.skipped {
         scan.replay.cut_at_gaps();
@@ -60,79 +79,92 @@ pub fn scan(disk: &dyn Disk, options: &Options, skips: &Skips) -> Result<Scan, O
     Ok(scan)
 }
 
-impl Scan {
-    /// Reads one file. `end` is the number of the last group before the next file.
-    fn file(
-        &mut self,
-        disk: &dyn Disk,
-        file: &Headed,
-        end: Option<u64>,
-        skips: &Skips,
-    ) -> Result<(), OpenError> {
-        let io = |error| OpenError::Io { path: file.path.clone(), error };
-        let mut reader = FileReader::open(disk, &file.path, file.header).map_err(io)?;
-        let mut position = HEADER_BYTES;
-        let mut number = file.header.first_group;
-        self.last = None;
-        loop {
-            if end.is_some_and(|end| self.last_group >= end) {
-                break;
-            }
-            match reader.group(position, number).map_err(io)? {
-                Some(group) => {
-                    let at = position;
-                    (position, number) = (position + group.header.padded(), number + 1);
-                    self.take(file, at, group)?;
-                }
-                None => match self.bad_group(&mut reader, file, position, end, skips)? {
-                    ControlFlow::Continue((at, group)) => (position, number) = (at, group),
-                    ControlFlow::Break(()) => break,
-                },
-            }
+/// Reads one file up to its end, torn or not.
+fn scan_file(disk: &dyn Disk, job: &Job<'_>, skips: &Skips) -> Result<FileScan, OpenError> {
+    let Job { file, end } = job;
+    let io = |error| OpenError::Io { path: file.path.clone(), error };
+    let mut reader = FileReader::open(disk, &file.path, file.header).map_err(io)?;
+    let mut scan = FileScan { groups: Vec::new(), bytes_read: 0, skipped: false };
+    let (mut position, mut number) = (HEADER_BYTES, file.header.first_group);
+    let mut last_group = file.header.previous_last_group;
+    while end.is_none_or(|end| last_group < end) {
+        if let Some(group) = reader.group(position, number).map_err(io)? {
+            let at = position;
+            last_group = number;
+            (position, number) = (position + group.header.padded(), number + 1);
+            scan.groups.push((at, group));
+            continue;
         }
-        if let Some(end) = end {
-            self.last_group = self.last_group.max(end);
-        }
-        self.bytes_read += reader.bytes_read;
-        Ok(())
-    }
-
-    fn take(&mut self, file: &Headed, position: u32, group: ReadGroup) -> Result<(), OpenError> {
-        self.last_group = group.header.group;
-        self.last = Some(LastGroup { position, bytes: group.bytes.clone() });
-        match self.replay.group(group) {
-            // With groups missing, a record may well name a log whose mapping was in one of them.
-            Err(_) if self.skipped => Ok(()),
-            Err(why) => {
-                let damage = Damage::Group { file: file.header.sequence, position };
-                Err(OpenError::Corrupt { path: file.path.clone(), damage, why })
-            }
-            Ok(()) => Ok(()),
-        }
-    }
-
-    /// No whole group is where one should follow. In the newest file that is its torn end, unless a
-    /// later group shows that this one had once been durable; in an older one it is corruption.
-    fn bad_group(
-        &mut self,
-        reader: &mut FileReader,
-        file: &Headed,
-        position: u32,
-        end: Option<u64>,
-        skips: &Skips,
-    ) -> Result<ControlFlow<(), (u32, u64)>, OpenError> {
-        let io = |error| OpenError::Io { path: file.path.clone(), error };
-        let later = reader.later_group(position, self.last_group).map_err(io)?;
+        // No whole group is where one should follow. In the newest file that is its torn end,
+        // unless a later group shows that this one had once been durable.
+        let later = reader.later_group(position, last_group).map_err(io)?;
         if end.is_none() && later.is_none() {
-            return Ok(ControlFlow::Break(()));
+            break;
         }
         let damage = Damage::Group { file: file.header.sequence, position };
         if !skips.contains(damage) {
             let why = "a group that was durable is damaged";
             return Err(OpenError::Corrupt { path: file.path.clone(), damage, why });
         }
-        self.skipped = true;
-        Ok(later.map_or(ControlFlow::Break(()), ControlFlow::Continue))
+        scan.skipped = true;
+        match later {
+            Some(later) => (position, number) = later,
+            None => break,
+        }
+    }
+    scan.bytes_read = reader.bytes_read;
+    Ok(scan)
+}
+
+impl Scan {
+    /// As many files at once as keep disk and processors busy, taken in by their order.
+    fn side_by_side<'a>(
+        &mut self,
+        disk: &dyn Disk,
+        mut jobs: impl Iterator<Item = Job<'a>>,
+        skips: &Skips,
+    ) -> Result<(), OpenError> {
+        thread::scope(|scope| {
+            let mut running = VecDeque::new();
+            loop {
+                while running.len() < PARALLEL_FILES
+                    && let Some(job) = jobs.next()
+                {
+                    let path = job.file.path.clone();
+                    let work = move || {
+                        let scan = scan_file(disk, &job, skips);
+                        (job, scan)
+                    };
+                    let thread = thread::Builder::new().name("journal-read".into());
+                    let running_one = thread.spawn_scoped(scope, work);
+                    running.push_back(running_one.map_err(|error| OpenError::Io { path, error })?);
+                }
+                let Some(oldest) = running.pop_front() else { return Ok(()) };
+                let (job, scan) = oldest.join().unwrap_or_else(|panic| resume_unwind(panic));
+                self.take(&job, scan?)?;
+            }
+        })
+    }
+
+    /// Takes in the next file.
+    fn take(&mut self, job: &Job<'_>, scan: FileScan) -> Result<(), OpenError> {
+        self.skipped |= scan.skipped;
+        self.bytes_read += scan.bytes_read;
+        self.last = None;
+        for (position, group) in scan.groups {
+            self.last_group = group.header.group;
+            self.last = Some(LastGroup { position, bytes: group.bytes.clone() });
+            match self.replay.group(group) {
+                // With groups missing, a record may well name a log whose mapping was in one.
+                Err(why) if !self.skipped => {
+                    let damage = Damage::Group { file: job.file.header.sequence, position };
+                    return Err(OpenError::Corrupt { path: job.file.path.clone(), damage, why });
+                }
+                _ => {}
+            }
+        }
+        self.last_group = self.last_group.max(job.end.unwrap_or(0));
+        Ok(())
     }
 
     /// Makes durable what the scan counted: a process may have died between a write and its sync,

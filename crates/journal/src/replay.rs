@@ -37,8 +37,9 @@ pub struct Replay {
 }
 
 impl Replay {
-    pub fn new() -> Self {
-        Self { table: Table::new(1), logs: BTreeMap::new(), vote: None, sealed: false }
+    /// Log ids below `next_log` are or were in use.
+    pub fn new(next_log: u64) -> Self {
+        Self { table: Table::new(next_log), logs: BTreeMap::new(), vote: None, sealed: false }
     }
 
     /// Takes in one group. `Err` names what is impossible in it.

@@ -23,7 +23,7 @@ const OVERHEAD_BYTES: u64 = 512;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     /// The metadata log, votes, and the facts about logs that free space: `Flushed`, `Drop`,
-    /// `StartOffset`. Drained first, never refused for want of space.
+    /// `StartOffset`. Drained first; refused only when all of `max_bytes` is in use.
     Metadata,
     /// Internal topics. Drained in turn with clients' logs.
     Internal,
@@ -147,7 +147,7 @@ impl Shared {
     /// Bytes of `max_bytes` this class may fill.
     fn limit(&self, class: Class) -> u64 {
         let reserve = match class {
-            Class::Metadata => return u64::MAX,
+            Class::Metadata => 0,
             Class::Internal => self.options.reserve_bytes / 2,
             Class::Client => self.options.reserve_bytes,
         };
