@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from brokers import TARGETS
 from checker import check
+from churn import Churn
 from finalread import final_read
 from history import Writer, load
 from rig import Failure, await_state
@@ -90,13 +91,16 @@ class Cycles:
         self.faults += self.broker.panics()
 
     def cycle(self, workload):
+        churn = Churn(self.broker.bootstrap)
         self.healed(workload)
         for number in range(self.plan.cycles):
             time.sleep(self.random.uniform(*WORK_S))
+            churn.turn()
             if not self.broker.alive():
                 raise Failure(f"the broker ended by itself with {self.broker.process.returncode}:\n{self.broker.tail()}")
             self.fault.strike(self, number)
             self.healed(workload)
+            self.faults += churn.faults()
 
     def healed(self, workload):
         self.history.event("healed")

@@ -77,18 +77,22 @@ def mounts():
 
 
 def unmount_below(folder):
+    """Whether anything was mounted there."""
+    found = False
     for device, where in reversed(list(mounts())):
         if folder in (where, *where.parents):
             command("umount", "--lazy", where, check=False)
             command("losetup", "--detach", device, check=False)  # `mount -o loop` detaches by itself; this is for when it did not
+            found = True
+    return found
 
 
 def sweep():
-    """Mounts and folders of earlier runs whose process is gone. A folder without a mount is what somebody wanted to look at."""
+    """Mounts of earlier runs whose process was killed, with their folders. A folder without a mount was kept on purpose."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         pid = re.match(rf"{PREFIX}(\d+)-", folder.name)
-        if pid and not Path(f"/proc/{pid[1]}").exists():
-            unmount_below(folder)
+        if pid and not Path(f"/proc/{pid[1]}").exists() and unmount_below(folder):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def need_loop_devices():
