@@ -1,0 +1,106 @@
+//! DescribeQuorum: leader, voters and observers of the metadata log.
+
+use chronik_protocol::messages::{
+    DescribeQuorumReplicaState, DescribeQuorumRequest, DescribeQuorumResponse,
+    DescribeQuorumResponsePartitionData, DescribeQuorumResponseTopicData, Listener, Node,
+};
+use chronik_raft::QuorumMember;
+use chronik_types::{BrokerId, ErrorCode};
+
+use crate::Broker;
+use crate::api::context::Context;
+
+/// The name clients ask for: Kafka's own metadata topic.
+const KAFKA_METADATA_TOPIC: &str = "__cluster_metadata";
+
+/// Serves one request.
+pub(crate) fn handle(
+    broker: &Broker,
+    ctx: &Context,
+    request: DescribeQuorumRequest<'_>,
+) -> DescribeQuorumResponse<'static> {
+    let single = match request.topics.as_slice() {
+        [topic] => match topic.partitions.as_slice() {
+            [part] => topic.topic_name == KAFKA_METADATA_TOPIC && part.partition_index == 0,
+            _ => false,
+        },
+        _ => false,
+    };
+    if !single {
+        return unknown(request);
+    }
+    let members = broker.metadata.members();
+    let leadership = broker.metadata.leadership();
+    let states = |voter: bool| {
+        members.iter().filter(|m| m.voter == voter).map(|m| state(broker, m)).collect()
+    };
+    let partition = DescribeQuorumResponsePartitionData {
+        partition_index: 0,
+        error_code: ErrorCode::None.code(),
+        error_message: None,
+        leader_id: leadership.leader.unwrap_or(BrokerId::NONE).0,
+        leader_epoch: leadership.epoch.0,
+        high_watermark: broker.committed.borrow().end().0,
+        current_voters: states(true),
+        observers: states(false),
+    };
+    let topic = DescribeQuorumResponseTopicData {
+        topic_name: KAFKA_METADATA_TOPIC.into(),
+        partitions: vec![partition],
+    };
+    let nodes = if ctx.version >= 2 {
+        members.iter().map(|member| node(broker, member)).collect()
+    } else {
+        Vec::new()
+    };
+    DescribeQuorumResponse { error_message: None, topics: vec![topic], nodes, ..Default::default() }
+}
+
+fn state(broker: &Broker, member: &QuorumMember) -> DescribeQuorumReplicaState {
+    let now = broker.env.clock.wall().0;
+    DescribeQuorumReplicaState {
+        replica_id: member.node_id.0,
+        replica_directory_id: member.member.directory.0,
+        log_end_offset: member.log_end.map_or(-1, |end| end.0),
+        // A leader is always caught up with itself, and is the only voter.
+        last_fetch_timestamp: now,
+        last_caught_up_timestamp: now,
+    }
+}
+
+fn node(broker: &Broker, member: &QuorumMember) -> Node<'static> {
+    let committed = broker.committed.borrow();
+    let registration = committed.image.broker(member.node_id);
+    let listeners = registration.map(|registration| {
+        let listeners = registration.listeners.iter();
+        listeners
+            .map(|listener| Listener {
+                name: listener.name.clone().into(),
+                host: listener.host.clone().into(),
+                port: listener.port,
+            })
+            .collect()
+    });
+    Node { node_id: member.node_id.0, listeners: listeners.unwrap_or_default() }
+}
+
+fn unknown(request: DescribeQuorumRequest<'_>) -> DescribeQuorumResponse<'static> {
+    let topics = request
+        .topics
+        .into_iter()
+        .map(|topic| DescribeQuorumResponseTopicData {
+            topic_name: topic.topic_name.into_owned().into(),
+            partitions: topic
+                .partitions
+                .into_iter()
+                .map(|part| DescribeQuorumResponsePartitionData {
+                    partition_index: part.partition_index,
+                    error_code: ErrorCode::UnknownTopicOrPartition.code(),
+                    error_message: None,
+                    ..Default::default()
+                })
+                .collect(),
+        })
+        .collect();
+    DescribeQuorumResponse { error_message: None, topics, ..Default::default() }
+}

@@ -1,0 +1,194 @@
+//! Metadata: brokers and topics as the committed image has them; creates topics where asked to.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use chronik_controller::{is_internal, validate_topic_name};
+use chronik_metadata::{Image, Partition, Topic};
+use chronik_protocol::messages::{
+    MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
+    MetadataResponsePartition, MetadataResponseTopic,
+};
+use chronik_types::{BrokerId, ErrorCode, TopicId, Uuid};
+
+use crate::Broker;
+use crate::api::context::Context;
+use crate::api::create_topics;
+
+/// The first version whose answer says how replicas really are, rather than leaving out those that
+/// are not there.
+const WITH_OFFLINE_REPLICAS: i16 = 1;
+/// The first version with a code for a leader that this listener cannot name.
+const WITH_LISTENER_NOT_FOUND: i16 = 6;
+/// The operations on a topic or cluster nobody asked for.
+const NOT_ASKED: i32 = i32::MIN;
+/// Every operation a topic has, as bits of Kafka's numbers: read, write, create, delete, alter,
+/// describe, describe configs, alter configs. Without an authorizer nobody is refused anything.
+pub(crate) const TOPIC_OPERATIONS: i32 = 0b110111111000;
+/// Every operation a cluster has: create, alter, describe, cluster action, describe configs, alter
+/// configs, idempotent write.
+pub(crate) const CLUSTER_OPERATIONS: i32 = 0b1111110100000;
+
+/// Serves one request.
+pub(crate) async fn handle<'r>(
+    broker: &Arc<Broker>,
+    ctx: &Context,
+    request: MetadataRequest<'r>,
+) -> MetadataResponse<'r> {
+    let image = broker.committed.borrow().image.clone();
+    let all = match &request.topics {
+        None => true,
+        // Version 0 has no null; there an empty list means all.
+        Some(topics) => topics.is_empty() && ctx.version == 0,
+    };
+    let topics = if all {
+        image.topics_by_name().map(|topic| present(broker, ctx, &image, topic)).collect()
+    } else {
+        let wanted = request.topics.unwrap_or_default();
+        let create = request.allow_auto_topic_creation && broker.options.auto_create_topics;
+        named(broker, ctx, &image, wanted, create).await
+    };
+    let topics = topics
+        .into_iter()
+        .map(|mut topic: MetadataResponseTopic<'r>| {
+            let asked = request.include_topic_authorized_operations;
+            let known = topic.error_code == ErrorCode::None.code();
+            topic.topic_authorized_operations =
+                if asked && known { TOPIC_OPERATIONS } else { NOT_ASKED };
+            topic
+        })
+        .collect();
+    let with_operations =
+        request.include_cluster_authorized_operations && (8..=10).contains(&ctx.version);
+    MetadataResponse {
+        brokers: brokers(broker, ctx, &image),
+        cluster_id: Some(broker.cluster_id.to_string().into()),
+        controller_id: broker.controller_id().0,
+        topics,
+        cluster_authorized_operations: if with_operations { CLUSTER_OPERATIONS } else { NOT_ASKED },
+        ..Default::default()
+    }
+}
+
+/// The brokers that clients may talk to, by the listener the request came in on.
+fn brokers(broker: &Broker, ctx: &Context, image: &Image) -> Vec<MetadataResponseBroker<'static>> {
+    let active = image.brokers().filter(|registration| !registration.fenced);
+    active
+        .filter_map(|registration| broker.endpoint_of(registration.id, ctx))
+        .map(|node| MetadataResponseBroker {
+            node_id: node.id.0,
+            host: node.host.into(),
+            port: i32::from(node.port),
+            rack: node.rack.map(Cow::Owned),
+        })
+        .collect()
+}
+
+async fn named<'r>(
+    broker: &Arc<Broker>,
+    ctx: &Context,
+    image: &Image,
+    wanted: Vec<MetadataRequestTopic<'r>>,
+    create: bool,
+) -> Vec<MetadataResponseTopic<'r>> {
+    let mut answers = Vec::with_capacity(wanted.len());
+    let mut missing = Vec::new();
+    for asked in wanted {
+        let id = TopicId(asked.topic_id);
+        let answer = match asked.name {
+            None => match image.topic(id) {
+                Some(topic) => present(broker, ctx, image, topic),
+                None => absent(None, id.0, ErrorCode::UnknownTopicId),
+            },
+            Some(_) if !id.is_zero() && ctx.version >= 12 => {
+                absent(asked.name, id.0, ErrorCode::InvalidRequest)
+            }
+            Some(name) => match image.topic_named(&name) {
+                Some(topic) => present(broker, ctx, image, topic),
+                None => {
+                    let code = if validate_topic_name(&name).is_ok() {
+                        missing.push(name.to_string());
+                        ErrorCode::UnknownTopicOrPartition
+                    } else {
+                        ErrorCode::InvalidTopicException
+                    };
+                    absent(Some(name), Uuid::ZERO, code)
+                }
+            },
+        };
+        answers.push(answer);
+    }
+    if create && !missing.is_empty() {
+        // The answer says that the topic is unknown; the client asks again and finds it, as with
+        // Kafka.
+        create_topics::auto_create(broker, missing).await;
+    }
+    answers
+}
+
+fn absent(
+    name: Option<Cow<'_, str>>,
+    topic_id: Uuid,
+    code: ErrorCode,
+) -> MetadataResponseTopic<'_> {
+    MetadataResponseTopic { error_code: code.code(), name, topic_id, ..Default::default() }
+}
+
+fn present<'r>(
+    broker: &Broker,
+    ctx: &Context,
+    image: &Image,
+    topic: &Topic,
+) -> MetadataResponseTopic<'r> {
+    let of = |(index, partition): (i32, &Partition)| describe(broker, ctx, image, index, partition);
+    MetadataResponseTopic {
+        error_code: ErrorCode::None.code(),
+        name: Some(topic.name.to_string().into()),
+        topic_id: topic.id.0,
+        is_internal: is_internal(&topic.name),
+        partitions: topic.partitions.iter().map(of).collect(),
+        ..Default::default()
+    }
+}
+
+fn describe(
+    broker: &Broker,
+    ctx: &Context,
+    image: &Image,
+    index: i32,
+    partition: &Partition,
+) -> MetadataResponsePartition {
+    let alive = |id: &BrokerId| image.is_active(*id);
+    let ids = |list: &[BrokerId]| list.iter().map(|id| id.0).collect::<Vec<_>>();
+    let reachable = broker.endpoint_of(partition.leader, ctx).is_some();
+    let code = if !partition.has_leader() || !image.is_active(partition.leader) {
+        ErrorCode::LeaderNotAvailable
+    } else if !reachable && ctx.version >= WITH_LISTENER_NOT_FOUND {
+        ErrorCode::ListenerNotFound
+    } else if !reachable {
+        ErrorCode::LeaderNotAvailable
+    } else {
+        ErrorCode::None
+    };
+    let offline: Vec<i32> =
+        partition.replicas.iter().filter(|id| !alive(id)).map(|id| id.0).collect();
+    let (replica_nodes, isr_nodes, code) = if ctx.version < WITH_OFFLINE_REPLICAS {
+        let present =
+            |list: &[BrokerId]| list.iter().filter(|id| alive(id)).map(|id| id.0).collect();
+        let code = if offline.is_empty() { code } else { ErrorCode::ReplicaNotAvailable };
+        (present(&partition.replicas), present(&partition.isr), code)
+    } else {
+        (ids(&partition.replicas), ids(&partition.isr), code)
+    };
+    let leader =
+        if code == ErrorCode::LeaderNotAvailable { BrokerId::NONE } else { partition.leader };
+    MetadataResponsePartition {
+        error_code: code.code(),
+        partition_index: index,
+        leader_id: leader.0,
+        leader_epoch: partition.leader_epoch.0,
+        replica_nodes,
+        isr_nodes,
+        offline_replicas: offline,
+    }
+}

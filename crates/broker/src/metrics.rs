@@ -1,0 +1,70 @@
+//! What this broker counts, in Prometheus' terms: base units, names under `chronik_`.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// Which API a sample is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ApiLabel {
+    pub api: &'static str,
+}
+
+/// The counters that handlers touch.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    pub requests: Family<ApiLabel, Counter>,
+    pub request_seconds: Family<ApiLabel, Histogram>,
+    pub metadata_write_seconds: Histogram,
+    pub produced_bytes: Counter,
+    pub fetched_bytes: Counter,
+}
+
+impl Metrics {
+    /// The metrics, registered in a registry of their own.
+    pub fn new() -> (Self, Arc<Mutex<Registry>>) {
+        let buckets = || Histogram::new(exponential_buckets(0.000_05, 2.0, 18));
+        let metrics = Self {
+            requests: Family::default(),
+            request_seconds: Family::new_with_constructor(buckets),
+            metadata_write_seconds: buckets(),
+            produced_bytes: Counter::default(),
+            fetched_bytes: Counter::default(),
+        };
+        let mut registry = Registry::with_prefix("chronik");
+        registry.register("requests", "Requests by API", metrics.requests.clone());
+        registry.register(
+            "request_seconds",
+            "Time from a complete frame to its response, by API",
+            metrics.request_seconds.clone(),
+        );
+        registry.register(
+            "metadata_wal_write_seconds",
+            "Time from a metadata change to its commit",
+            metrics.metadata_write_seconds.clone(),
+        );
+        registry.register(
+            "produced_bytes",
+            "Bytes of record batches appended for clients",
+            metrics.produced_bytes.clone(),
+        );
+        registry.register(
+            "fetched_bytes",
+            "Bytes of record batches sent to clients",
+            metrics.fetched_bytes.clone(),
+        );
+        (metrics, Arc::new(Mutex::new(registry)))
+    }
+
+    /// Counts one answered request.
+    pub fn answered(&self, api: &'static str, seconds: f64) {
+        let label = ApiLabel { api };
+        self.requests.get_or_create(&label).inc();
+        self.request_seconds.get_or_create(&label).observe(seconds);
+    }
+}
