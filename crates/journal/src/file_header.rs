@@ -133,8 +133,9 @@ pub fn read_block(block: &[u8]) -> HeaderBlock {
         (HeaderBlock::Valid(header), _) | (_, HeaderBlock::Valid(header)) => {
             HeaderBlock::Valid(header)
         }
-        (HeaderBlock::Blank, HeaderBlock::Blank) => HeaderBlock::Blank,
-        _ => HeaderBlock::Damaged,
+        // One copy begun and the other never written: a first heading that was cut short.
+        (HeaderBlock::Blank, _) | (_, HeaderBlock::Blank) => HeaderBlock::Blank,
+        (HeaderBlock::Damaged, HeaderBlock::Damaged) => HeaderBlock::Damaged,
     }
 }
 
@@ -175,6 +176,17 @@ mod tests {
         let mut torn = old.clone();
         torn[..512].copy_from_slice(&new[..512]);
         assert_eq!(read_block(&torn), HeaderBlock::Valid(header(8)));
+    }
+
+    #[test]
+    fn a_first_heading_cut_short_is_blank() {
+        let block = header(1).encode();
+        for cut in 0..512 {
+            let mut torn = vec![0; 4096];
+            torn[..cut].copy_from_slice(&block[..cut]);
+            // The last bytes of a copy are zeros: from some length on it is whole.
+            assert_ne!(read_block(&torn), HeaderBlock::Damaged);
+        }
     }
 
     #[test]

