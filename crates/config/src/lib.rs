@@ -24,8 +24,6 @@ mod show;
 mod sources;
 
 pub use error::{ConfigError, Origin};
-pub use node::{
-    Groups, Journal, Listener, LogFormat, Memory, Network, NodeConfig, OffsetsTopic, Topics, parse,
-};
+pub use node::{Groups, Journal, Listener, LogFormat, Memory, Network, NodeConfig, parse};
 pub use show::{Row, rows};
 pub use sources::{ConfigFile, Machine, Sources, UnreadableConfig};

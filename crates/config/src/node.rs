@@ -35,12 +35,12 @@ pub struct NodeConfig {
     pub memory: Memory,
     /// The journal.
     pub journal: Journal,
-    /// Topics in general.
-    pub topics: Topics,
-    /// The topic `__consumer_offsets`.
-    pub offsets_topic: OffsetsTopic,
+    /// `auto.create.topics.enable`.
+    pub auto_create_topics: bool,
     /// Consumer groups.
     pub groups: Groups,
+    /// `broker.heartbeat.interval.ms`.
+    pub heartbeat_interval: Duration,
     /// `controller.quorum.election.timeout.ms`.
     pub election_timeout: Duration,
     /// `fetch.max.bytes`.
@@ -127,30 +127,6 @@ pub struct Journal {
     pub free_bytes_floor: u64,
 }
 
-/// Settings of topics in general.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Topics {
-    /// `auto.create.topics.enable`.
-    pub auto_create: bool,
-    /// `delete.topic.enable`.
-    pub delete: bool,
-    /// `num.partitions`.
-    pub partitions: i32,
-    /// `default.replication.factor`.
-    pub replication_factor: i16,
-}
-
-/// Settings of `__consumer_offsets`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OffsetsTopic {
-    /// `offsets.topic.num.partitions`.
-    pub partitions: i32,
-    /// `offsets.topic.replication.factor`; 1 on a node alone.
-    pub replication_factor: i16,
-    /// `offsets.topic.segment.bytes`.
-    pub segment_bytes: i32,
-}
-
 /// Settings of consumer groups.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Groups {
@@ -168,8 +144,6 @@ pub struct Groups {
     pub offsets_retention: Duration,
     /// `offsets.retention.check.interval.ms`.
     pub offsets_retention_check_interval: Duration,
-    /// `offsets.commit.timeout.ms`.
-    pub offsets_commit_timeout: Duration,
 }
 
 /// The form of log lines.
@@ -202,9 +176,9 @@ pub fn parse(sources: &Sources) -> Result<NodeConfig, Vec<ConfigError>> {
         network: network(&mut values),
         memory: memory(&mut values, sources.machine.memory_bytes),
         journal: journal(&mut values),
-        topics: topics(&mut values),
-        offsets_topic: offsets_topic(&mut values),
+        auto_create_topics: values.flag("auto.create.topics.enable"),
         groups: groups(&mut values),
+        heartbeat_interval: values.millis("broker.heartbeat.interval.ms"),
         election_timeout: values.millis("controller.quorum.election.timeout.ms"),
         fetch_max_bytes: values.size("fetch.max.bytes"),
         fetch_session_slots: values.size("max.incremental.fetch.session.cache.slots"),
@@ -298,25 +272,6 @@ fn journal(values: &mut Values<'_>) -> Journal {
     }
 }
 
-fn topics(values: &mut Values<'_>) -> Topics {
-    Topics {
-        auto_create: values.flag("auto.create.topics.enable"),
-        delete: values.flag("delete.topic.enable"),
-        partitions: values.int("num.partitions"),
-        replication_factor: values.short("default.replication.factor"),
-    }
-}
-
-fn offsets_topic(values: &mut Values<'_>) -> OffsetsTopic {
-    OffsetsTopic {
-        partitions: values.int("offsets.topic.num.partitions"),
-        // A node alone is the only replica there can be; Kafka's default of 3 would leave groups
-        // without a coordinator.
-        replication_factor: 1,
-        segment_bytes: values.int("offsets.topic.segment.bytes"),
-    }
-}
-
 fn groups(values: &mut Values<'_>) -> Groups {
     let minutes = values.count("offsets.retention.minutes");
     let groups = Groups {
@@ -327,7 +282,6 @@ fn groups(values: &mut Values<'_>) -> Groups {
         offset_metadata_max: values.size("offset.metadata.max.bytes"),
         offsets_retention: Duration::from_secs(minutes * 60),
         offsets_retention_check_interval: values.millis("offsets.retention.check.interval.ms"),
-        offsets_commit_timeout: values.millis("offsets.commit.timeout.ms"),
     };
     if groups.session_timeout_min > groups.session_timeout_max {
         let reason = "it is longer than group.max.session.timeout.ms".to_owned();

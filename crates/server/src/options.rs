@@ -75,11 +75,8 @@ pub(crate) fn broker(
             heartbeat: config.election_timeout / 10,
         },
         static_configs: Arc::new(config.static_configs.clone()),
-        auto_create_topics: config.topics.auto_create,
-        delete_topics: config.topics.delete,
-        offsets_topic_partitions: config.offsets_topic.partitions,
-        offsets_topic_replication_factor: config.offsets_topic.replication_factor,
-        offsets_topic_segment_bytes: config.offsets_topic.segment_bytes,
+        auto_create_topics: config.auto_create_topics,
+        heartbeat_interval: config.heartbeat_interval,
         fetch_max_bytes: config.fetch_max_bytes,
         fetch_session_slots: config.fetch_session_slots,
         producer_id_expiration_ms: i64::try_from(config.producer_id_expiration.as_millis())

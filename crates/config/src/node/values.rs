@@ -112,10 +112,6 @@ impl<'s> Values<'s> {
         i32::try_from(self.number(key)).unwrap_or(i32::MAX)
     }
 
-    pub(super) fn short(&self, key: &'static str) -> i16 {
-        i16::try_from(self.number(key)).unwrap_or(i16::MAX)
-    }
-
     pub(super) fn millis(&self, key: &'static str) -> Duration {
         Duration::from_millis(self.count(key))
     }
