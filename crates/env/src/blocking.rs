@@ -22,7 +22,6 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 
 /// Runs `work` in place.
 #[cfg(feature = "sim")]
-#[expect(clippy::unused_async, reason = "the same signature as in production")]
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     work()
 }
