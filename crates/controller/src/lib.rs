@@ -69,6 +69,8 @@ mod producer_ids;
 mod proposals;
 mod request;
 mod sessions;
+#[cfg(test)]
+mod testing;
 mod topic_name;
 mod topics;
 

@@ -73,6 +73,10 @@ fn create_topic(
         return Ok(describe(options, draft.image(), existing));
     }
     check_name(draft.image(), &topic.name)?;
+    if topic.topic_id.is_zero() || draft.image().topic(topic.topic_id).is_some() {
+        let message = format!("The topic id {} cannot be given to a new topic.", topic.topic_id);
+        return Err(ApiError::new(ErrorCode::InvalidRequest, message));
+    }
     let configs = configs(topic)?;
     check_topic_configs(options, draft.image(), &topic.name, &configs)?;
     let new = partitions(options, draft.image(), seed, topic)?;
