@@ -64,7 +64,7 @@ impl Log {
                 let segment = written.segments.from(holds).first().copied();
                 let segment = segment.filter(|segment| segment.base < end);
                 let (Some(dir), Some(segment)) = (written.segments.dir.clone(), segment) else {
-                    return self.cut(&mut state, end, Some((end, 0)));
+                    return self.cut(&mut state, end, Some(Place { end, cut: None }));
                 };
                 (dir, segment, seen)
             };
@@ -75,7 +75,7 @@ impl Log {
                 .as_ref()
                 .is_some_and(|written| written.generation.load(Ordering::Acquire) == seen);
             if unmoved {
-                return self.cut(&mut state, found.0, Some(found));
+                return self.cut(&mut state, found.end, Some(found));
             }
         }
     }
@@ -94,6 +94,7 @@ impl Log {
         let record = Record::ResetTo { start, epoch };
         let ticket = shared.submit_fact(self.class, written, record).map_err(CutError::NoRoom)?;
         written.cut_ticket = ticket;
+        written.cut_end = start;
         written.start_ticket = ticket;
         written.bump_generation();
         written.tail.clear();
@@ -181,7 +182,7 @@ impl Log {
         self: &Arc<Self>,
         state: &mut State,
         end: Offset,
-        flushed: Option<(Offset, u64)>,
+        flushed: Option<Place>,
     ) -> Result<(), CutError> {
         let old_end = state.end;
         let written = self.written(state);
@@ -189,17 +190,20 @@ impl Log {
         let ticket =
             self.shared.submit_fact(self.class, written, record).map_err(CutError::NoRoom)?;
         written.cut_ticket = ticket;
+        written.cut_end = end;
         written.bump_generation();
         let unflushed_from = written.segments.end().max(end);
         let freed = written.tail.charge(unflushed_from, old_end);
         written.tail.truncate(end);
         written.memory.release(freed);
-        if let Some((end, position)) = flushed {
-            written.segments.truncate(end, position);
+        if let Some(place) = flushed {
+            written.segments.truncate(place.end, place.cut);
         }
         written.transactions.forget_unflushed(end);
         written.rebuild_producers(end);
         state.end = end;
+        // A start in the middle of the batch that went, which no high watermark allows.
+        state.start = state.start.min(end);
         state.durable = state.durable.min(end);
         state.high_watermark = state.high_watermark.min(end);
         state.epochs.truncate_from_end(end);
@@ -228,6 +232,14 @@ impl Written {
     }
 }
 
+/// A batch boundary in the segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) end: Offset,
+    /// The segment it lies in, by its base, and where in its file.
+    pub(crate) cut: Option<(Offset, u64)>,
+}
+
 /// The last batch boundary at or below `target` in a segment that begins below it, and where it is
 /// in the file. Nothing behind it is looked at: it may be half written.
 pub(crate) fn find_boundary(
@@ -235,7 +247,8 @@ pub(crate) fn find_boundary(
     dir: &Path,
     segment: &Segment,
     target: Offset,
-) -> Result<(Offset, u64), DiskError> {
+) -> Result<Place, DiskError> {
+    let place = |end, at| Place { end, cut: Some((segment.base, at)) };
     let index = read_index(files, &path_of(dir, segment.base, "index"))?;
     let relative = target.since(segment.base);
     let (_, last) = offset_index::valid_prefix(&index, segment.bytes, relative);
@@ -246,15 +259,15 @@ pub(crate) fn find_boundary(
     let mut position = from;
     while let Some((at, header)) = scan.next()? {
         if header.base_offset >= target {
-            return Ok((target, at));
+            return Ok(place(target, at));
         }
         if header.last_offset() >= target {
-            return Ok((header.base_offset, at));
+            return Ok(place(header.base_offset, at));
         }
         position = at + u64::from(header.batch_bytes);
         if header.next_offset() == target {
             break;
         }
     }
-    Ok((target, position))
+    Ok(place(target, position))
 }

@@ -118,8 +118,7 @@ impl Storage {
             shared.dirty.remove(oldest, id);
         }
         if let Some(dir) = written.segments.dir.take() {
-            shared.dirs.retire(&shared.env, &dir, STRAY_SUFFIX)?;
-            shared.files.forget_below(&dir);
+            shared.retire_dir(&dir, STRAY_SUFFIX)?;
         }
         let ticket =
             shared.submit_fact(log.class, written, Record::Drop).map_err(LogError::NoRoom)?;
@@ -211,11 +210,8 @@ impl Shared {
     }
 
     fn retire(&self, dir: &Arc<Path>) -> Result<(), DiskError> {
-        match self.dirs.retire(&self.env, dir, DELETE_SUFFIX) {
-            Ok(renamed) => {
-                self.files.forget_below(dir);
-                self.unlink(&renamed)
-            }
+        match self.retire_dir(dir, DELETE_SUFFIX) {
+            Ok(renamed) => self.unlink(&renamed),
             // It went in an earlier attempt, or was never there.
             Err(error) if error.is_not_found() => {
                 self.dirs.forget(dir);

@@ -137,14 +137,12 @@ impl Dirs {
         }
     }
 
-    /// Renames a log's directory, durably: from then on no log is in it.
+    /// Renames a log's directory: from then on no log is in it. The caller syncs the parent.
     pub(crate) fn retire(&self, env: &Env, dir: &Path, suffix: &str) -> Result<PathBuf, DiskError> {
         let name = dir.file_name().unwrap_or_default().to_string_lossy();
         // A random part, so that several incarnations can wait for their removal at once.
         let to = dir.with_file_name(format!("{name}.{:016x}{suffix}", env.rng.u64()));
         env.disk.rename(dir, &to).map_err(DiskError::io(dir))?;
-        let parent = dir.parent().unwrap_or(Path::new("."));
-        env.disk.sync_dir(parent).map_err(DiskError::io(parent))?;
         self.forget(dir);
         Ok(to)
     }

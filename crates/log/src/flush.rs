@@ -26,7 +26,7 @@ use chronik_types::{LeaderEpoch, Offset};
 use crate::config::LogConfig;
 use crate::error::{FlushError, Stopped};
 use crate::flush_files::{FlushFiles, Written as WrittenFiles};
-use crate::log::{Log, State};
+use crate::log::{Log, State, Written};
 use crate::segment::active::ActiveSegment;
 use crate::storage::{Shared, Storage};
 
@@ -65,7 +65,9 @@ pub(crate) struct Plan {
     pub(crate) epochs: Vec<(LeaderEpoch, Offset)>,
     /// Sidecars must be written: a producer is, or was, known.
     pub(crate) producers: Option<crate::producer_snapshot::ProducersSource>,
-    pub(crate) has_sidecars: bool,
+    pub(crate) newest_sidecar: Option<Offset>,
+    /// Everything lies below the log start: the log is empty, and has no segment.
+    skipped: bool,
     start: Offset,
     lsn: Lsn,
     generation: u64,
@@ -181,9 +183,11 @@ impl Shared {
         let mut written = Vec::new();
         for log in logs {
             let Some(plan) = log.plan_flush() else { continue };
-            match files.write(&plan) {
-                Ok(done) => written.push((plan, done)),
+            let mut done = WrittenFiles::default();
+            match files.write(&plan, &mut done) {
+                Ok(()) => written.push((plan, done)),
                 Err(error) => {
+                    log.give_up_flush(&done);
                     tracing::warn!(topic = log.topic(), %error, "a log could not be flushed");
                     report.errors.push(error.into());
                 }
@@ -219,7 +223,9 @@ impl Shared {
         let (end, start) = (*end, *start);
         let written = written.as_mut()?;
         let bytes = written.tail.bytes(flushed_end, end);
-        let quiet = *durable == end && written.cut_is_durable() && !*gone;
+        // Files of a past that a reset ended could pass for the log's own once FLUSHED covers it.
+        let clean = written.segments.stale.is_empty();
+        let quiet = *durable == end && written.cut_is_durable() && clean && !*gone;
         let little = bytes < self.options.flush_small_bytes && bytes <= room && bytes > 0;
         if !quiet || !little {
             return None;
@@ -270,17 +276,20 @@ impl Log {
         written.oldest_after_plan = None;
         let from = written.segments.end();
         let end = (*durable).max(from);
-        // What lies below a durable start need not be written any more.
-        let skipped = end <= *start && written.start_is_durable();
-        let mut batches = Vec::new();
-        if !skipped {
-            batches.extend(written.tail.range(from, end).map(|batch| batch.bytes.clone()));
-        }
-        let has_sidecars = !written.segments.sidecars.is_empty();
+        let mut batches: Vec<Bytes> =
+            written.tail.range(from, end).map(|batch| batch.bytes.clone()).collect();
+        let newest_sidecar = written.segments.sidecars.last().copied();
         let idempotent =
             |batch: &Bytes| BatchHeader::parse(batch).is_ok_and(|header| header.is_idempotent());
-        let producers = (end > from && (has_sidecars || batches.iter().any(idempotent)))
-            .then(|| written.segments.producers_source(&self.shared, from));
+        let producers = (end > from
+            && (newest_sidecar.is_some() || batches.iter().any(idempotent)))
+        .then(|| written.segments.producers_source(&self.shared, from, from));
+        // What lies below a durable start need not be written any more, unless the producers at
+        // the end are to be known from it.
+        let skipped = end <= *start && written.start_is_durable() && producers.is_none();
+        if skipped {
+            batches.clear();
+        }
         Some(Plan {
             log: Arc::clone(self),
             config: Arc::clone(config),
@@ -293,11 +302,20 @@ impl Log {
             stale: written.segments.stale.clone(),
             epochs: epochs.up_to(end),
             producers,
-            has_sidecars,
+            newest_sidecar,
+            skipped,
             start: (*start).min(end),
             lsn: written.durable_lsn,
             generation: written.generation.load(Ordering::Acquire),
         })
+    }
+
+    /// A flush of it failed halfway, or was overtaken: its files hold what does not count.
+    fn give_up_flush(&self, done: &WrittenFiles) {
+        let mut state = self.lock();
+        if let Some(written) = &mut state.written {
+            written.give_up_flush(done);
+        }
     }
 
     /// The plan's files are durable: journals FLUSHED, unless the log was cut meanwhile.
@@ -305,15 +323,9 @@ impl Log {
         let mut state = self.lock();
         let State { start, high_watermark, written, gone, .. } = &mut *state;
         let Some(written) = written.as_mut() else { return Ok(false) };
-        let removed = &plan.stale;
-        written.segments.stale.retain(|name| !removed.contains(name));
-        if done.dir.is_some() {
-            written.segments.dir.clone_from(&done.dir);
-        }
-        let given_up = *gone || written.generation.load(Ordering::Acquire) != plan.generation;
-        if given_up {
-            written.segments.discard_created(done.created());
-            done.sidecars.iter().for_each(|at| written.segments.discard_sidecar(*at));
+        let overtaken = written.generation.load(Ordering::Acquire) != plan.generation;
+        if *gone || overtaken {
+            written.give_up_flush(&done);
             return Ok(false);
         }
         let mut flushed = Flushed {
@@ -324,27 +336,30 @@ impl Log {
             active_segment: written.segments.active_segment(),
             high_watermark: (*high_watermark).min(plan.end),
         };
-        let skipped = plan.end <= *start && written.start_is_durable() && plan.batches.is_empty();
         if let Some(last) = done.segments.last() {
             flushed.active_segment = Some((last.base, last.bytes));
-        } else if skipped {
+        } else if plan.skipped {
             flushed.active_segment = None;
         }
         let fact = self.shared.submit_fact(self.class, written, Record::Flushed(flushed));
         let ticket = fact.map_err(|refused| {
-            written.segments.discard_created(done.created());
+            written.give_up_flush(&done);
             FlushError::NoRoom(refused)
         })?;
         written.fact_tickets.push(ticket);
+        written.segments.stale.retain(|name| !plan.stale.contains(name));
+        if done.dir.is_some() {
+            written.segments.dir.clone_from(&done.dir);
+        }
         let charge = written.tail.charge(plan.from, plan.end);
         written.segments.flushed(plan.end, &done.segments, done.active.map(Box::new));
-        if skipped {
+        if plan.skipped {
             written.segments.drop_below(plan.end);
         }
         if done.producers_gone {
             written.segments.drop_sidecars();
         }
-        written.segments.sidecars.extend(&done.sidecars);
+        written.segments.add_sidecars(done.sidecars.iter().map(|sidecar| sidecar.at));
         written.segments.prune_sidecars(*high_watermark);
         written.transactions.forget_flushed(plan.end);
         written.memory.release(charge);
@@ -362,5 +377,18 @@ impl Log {
             self.shared.cache.add(self, end, charge);
         }
         Ok(true)
+    }
+}
+
+impl Written {
+    /// Whatever a flush has written does not count: new files go with the next one, and the ends
+    /// of the others are cut. What it was to remove may be there still.
+    fn give_up_flush(&mut self, done: &WrittenFiles) {
+        if done.dir.is_some() {
+            self.segments.dir.clone_from(&done.dir);
+        }
+        self.segments.active = None;
+        self.segments.discard_created(done.created());
+        done.sidecars.iter().for_each(|sidecar| self.segments.discard_sidecar(sidecar.at));
     }
 }

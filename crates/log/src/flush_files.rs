@@ -17,6 +17,7 @@ use chronik_protocol::batch::BatchHeader;
 use chronik_types::Offset;
 
 use crate::append::marker_of;
+use crate::bugs;
 use crate::checkpoint;
 use crate::dirs::{STRAY_SUFFIX, dir_name};
 use crate::error::DiskError;
@@ -40,8 +41,8 @@ pub(crate) struct Written {
     /// Those among them that are new.
     created: Vec<Offset>,
     pub(crate) active: Option<ActiveSegment>,
-    /// Offsets of new sidecars.
-    pub(crate) sidecars: Vec<Offset>,
+    /// New sidecars, by offset.
+    pub(crate) sidecars: Vec<Sidecar>,
     /// No producer is known any more: older sidecars say nothing.
     pub(crate) producers_gone: bool,
 }
@@ -65,41 +66,51 @@ impl<'s> FlushFiles<'s> {
         Self { shared, files: Vec::new(), dirs: BTreeSet::new(), parents: BTreeSet::new() }
     }
 
-    /// Writes what the plan says; durable after [`FlushFiles::sync`].
-    pub(crate) fn write(&mut self, plan: &Plan) -> Result<Written, DiskError> {
-        let mut written = Written::default();
+    /// Writes what the plan says; durable after [`FlushFiles::sync`]. `written` says what was
+    /// begun also if this fails.
+    pub(crate) fn write(&mut self, plan: &Plan, written: &mut Written) -> Result<(), DiskError> {
         let (known, active) = self.known(plan)?;
         if !plan.stale.is_empty()
+            && !bugs::keep_stale_files()
             && let Some(dir) = &known
         {
             self.remove_stale(dir, &plan.stale)?;
         }
         if plan.end == plan.from {
             written.active = active;
-            return Ok(written);
+            return Ok(());
         }
         let dir = match known {
             Some(dir) => dir,
-            None if plan.batches.is_empty() => return Ok(written),
+            None if plan.batches.is_empty() => return Ok(()),
             None => self.create_dir(plan)?,
         };
         written.dir = Some(Arc::clone(&dir));
-        let aborted = self.write_producers(plan, &dir, &mut written)?;
-        let (writes, active) = layout(plan, active, &aborted, &mut written);
+        let mut tracker = Tracker::begin(plan)?;
+        let (writes, active) = layout(plan, active, tracker.as_mut(), written);
         for write in &writes {
             self.write_segment(&dir, write)?;
         }
         written.active = active;
-        self.write_text(&dir, checkpoint::LEADER_EPOCHS, &checkpoint::leader_epochs(&plan.epochs))?;
-        Ok(written)
+        if let Some(tracker) = tracker {
+            let count_max = self.shared.options.producers_per_log_max;
+            let now = self.shared.env.clock.wall().0;
+            written.producers_gone = tracker.finish(plan, now, count_max, &mut written.sidecars);
+        }
+        for sidecar in &written.sidecars {
+            self.write_sidecar(&dir, sidecar)?;
+        }
+        let epochs = checkpoint::leader_epochs(&plan.epochs);
+        self.write_whole(&dir.join(checkpoint::LEADER_EPOCHS), epochs.as_bytes())
     }
 
     /// Makes everything written so far durable.
     pub(crate) fn sync(self) -> Result<(), DiskError> {
-        for (path, file) in &self.files {
+        for (path, file) in self.files.iter().filter(|_| !bugs::leave_out_segment_sync()) {
             file.sync_data().map_err(DiskError::io(path))?;
         }
-        for dir in self.dirs.iter().chain(&self.parents) {
+        let dirs = self.dirs.iter().chain(&self.parents);
+        for dir in dirs.filter(|_| !bugs::leave_out_directory_sync()) {
             self.shared.env.disk.sync_dir(dir).map_err(DiskError::io(dir))?;
         }
         Ok(())
@@ -139,17 +150,24 @@ impl<'s> FlushFiles<'s> {
         let shared = self.shared;
         let name = dir_name(&plan.log.topic, plan.log.partition.partition);
         if let Some(dir) = shared.dirs.find(&name) {
-            let stray = shared.dirs.retire(&shared.env, &dir, STRAY_SUFFIX)?;
-            shared.files.forget_below(&dir);
+            let stray = shared.retire_dir(&dir, STRAY_SUFFIX)?;
             tracing::warn!(?dir, ?stray, "a directory that belongs to no known log was renamed");
         }
         let dir = shared.dirs.place(&name);
-        shared.env.disk.create_dir_all(&dir).map_err(DiskError::io(&dir))?;
+        let made = self.make_dir(plan, &dir);
+        if made.is_err() {
+            // The next attempt begins from nothing; what was made is used then.
+            shared.dirs.forget(&dir);
+        }
+        made.map(|()| dir)
+    }
+
+    fn make_dir(&mut self, plan: &Plan, dir: &Path) -> Result<(), DiskError> {
+        self.shared.env.disk.create_dir_all(dir).map_err(DiskError::io(dir))?;
         self.parents.extend(dir.parent().map(Path::to_path_buf));
         self.dirs.insert(dir.to_path_buf());
         let text = checkpoint::partition_metadata(plan.log.partition.topic_id);
-        self.write_text(&dir, checkpoint::PARTITION_METADATA, &text)?;
-        Ok(dir)
+        self.write_whole(&dir.join(checkpoint::PARTITION_METADATA), text.as_bytes())
     }
 
     fn write_segment(&mut self, dir: &Path, write: &SegmentWrite) -> Result<(), DiskError> {
@@ -164,6 +182,9 @@ impl<'s> FlushFiles<'s> {
         }
         for (suffix, at, chunks) in parts {
             if chunks.iter().all(Bytes::is_empty) {
+                if write.trim {
+                    self.trim(&path_of(dir, write.base, suffix), at)?;
+                }
                 continue;
             }
             if at == 0 {
@@ -171,6 +192,21 @@ impl<'s> FlushFiles<'s> {
                 self.dirs.insert(dir.to_path_buf());
             }
             self.write_at(&path_of(dir, write.base, suffix), at, chunks)?;
+        }
+        Ok(())
+    }
+
+    /// Cuts a file to which nothing is added now.
+    fn trim(&mut self, path: &Path, at: u64) -> Result<(), DiskError> {
+        let opened = self.shared.env.disk.open(path, OpenMode::READ_WRITE);
+        let file = match opened.map_err(DiskError::io(path)) {
+            Ok(file) => file,
+            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if file.len().map_err(DiskError::io(path))? > at {
+            file.set_len(at).map_err(DiskError::io(path))?;
+            self.files.push((path.to_owned(), file));
         }
         Ok(())
     }
@@ -199,67 +235,80 @@ impl<'s> FlushFiles<'s> {
         Ok(())
     }
 
-    fn write_text(&mut self, dir: &Path, name: &str, text: &str) -> Result<(), DiskError> {
-        let path = dir.join(name);
+    fn write_whole(&mut self, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
         let disk = &self.shared.env.disk;
-        let file = disk.open(&path, OpenMode::CREATE).map_err(DiskError::io(&path))?;
-        file.set_len(0).map_err(DiskError::io(&path))?;
-        file.write_all_at(&[IoSlice::new(text.as_bytes())], 0).map_err(DiskError::io(&path))?;
-        self.files.push((path, file));
+        let file = disk.open(path, OpenMode::CREATE).map_err(DiskError::io(path))?;
+        file.set_len(0).map_err(DiskError::io(path))?;
+        file.write_all_at(&[IoSlice::new(bytes)], 0).map_err(DiskError::io(path))?;
+        self.files.push((path.to_owned(), file));
         Ok(())
     }
 
-    /// Writes the producers as they are at the plan's end. Gives back the transactions that were
-    /// aborted by the batches of the plan.
-    fn write_producers(
-        &mut self,
-        plan: &Plan,
-        dir: &Path,
-        written: &mut Written,
-    ) -> Result<Vec<AbortedTransaction>, DiskError> {
-        let Some(source) = &plan.producers else { return Ok(Vec::new()) };
-        let mut producers = source.load()?.producers;
-        if !plan.has_sidecars {
-            // A truncation back to before the first producer needs to find that there was none.
-            self.write_sidecar(dir, plan.from, &producers)?;
-            written.sidecars.push(plan.from);
-        }
-        let mut ended = Vec::new();
-        for batch in &plan.batches {
-            let Ok(header) = BatchHeader::parse(batch) else { continue };
-            if let Some(transaction) = producers.apply(&header, marker_of(&header, batch)) {
-                ended.extend(aborted(&transaction, producers.first_open_transaction()));
+    fn write_sidecar(&mut self, dir: &Path, sidecar: &Sidecar) -> Result<(), DiskError> {
+        match &sidecar.bytes {
+            None => self.write_whole(&path_of(dir, sidecar.at, "noproducers"), &[])?,
+            Some((ours, kafkas)) => {
+                self.write_whole(&path_of(dir, sidecar.at, "producers"), ours)?;
+                self.write_whole(&path_of(dir, sidecar.at, "snapshot"), kafkas)?;
             }
-        }
-        let now = self.shared.env.clock.wall().0;
-        producers.expire(now, plan.config.producer_id_expiration_ms);
-        producers.cap(self.shared.options.producers_per_log_max);
-        if producers.is_empty() && plan.has_sidecars {
-            written.producers_gone = true;
-            return Ok(ended);
-        }
-        self.write_sidecar(dir, plan.end, &producers)?;
-        written.sidecars.push(plan.end);
-        Ok(ended)
-    }
-
-    fn write_sidecar(
-        &mut self,
-        dir: &Path,
-        at: Offset,
-        producers: &Producers,
-    ) -> Result<(), DiskError> {
-        let parts = [("producers", encode(producers)), ("snapshot", encode_kafka(producers))];
-        for (suffix, bytes) in parts {
-            let path = path_of(dir, at, suffix);
-            let disk = &self.shared.env.disk;
-            let file = disk.open(&path, OpenMode::CREATE).map_err(DiskError::io(&path))?;
-            file.set_len(0).map_err(DiskError::io(&path))?;
-            file.write_all_at(&[IoSlice::new(&bytes)], 0).map_err(DiskError::io(&path))?;
-            self.files.push((path, file));
         }
         self.dirs.insert(dir.to_path_buf());
         Ok(())
+    }
+}
+
+/// The producers at an offset, as they go to disk: ours and Kafka's bytes, or that there are none.
+pub(crate) struct Sidecar {
+    pub(crate) at: Offset,
+    bytes: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+/// Follows the producers through the batches of a plan.
+struct Tracker {
+    producers: Producers,
+    newest: Option<Offset>,
+    sidecars: Vec<Sidecar>,
+}
+
+impl Tracker {
+    fn begin(plan: &Plan) -> Result<Option<Self>, DiskError> {
+        let Some(source) = &plan.producers else { return Ok(None) };
+        let producers = source.load()?.producers;
+        let mut tracker = Self { producers, newest: plan.newest_sidecar, sidecars: Vec::new() };
+        if plan.newest_sidecar.is_none() {
+            // A truncation back to before the first producer needs to find that there was none.
+            tracker.newest = Some(plan.from);
+            tracker.sidecars.push(Sidecar { at: plan.from, bytes: None });
+        }
+        Ok(Some(tracker))
+    }
+
+    /// A segment begins here: once those before it are gone, the state cannot be had from them.
+    fn snapshot(&mut self, at: Offset) {
+        // One that is there already counts; writing it again could tear it.
+        if self.newest.is_none_or(|newest| newest < at) {
+            let bytes = Some((encode(&self.producers), encode_kafka(&self.producers)));
+            self.newest = Some(at);
+            self.sidecars.push(Sidecar { at, bytes });
+        }
+    }
+
+    /// The transaction that this batch aborted.
+    fn apply(&mut self, header: &BatchHeader, batch: &Bytes) -> Option<AbortedTransaction> {
+        let ended = self.producers.apply(header, marker_of(header, batch))?;
+        aborted(&ended, self.producers.first_open_transaction())
+    }
+
+    /// Says whether there is no producer left.
+    fn finish(mut self, plan: &Plan, now: i64, count_max: usize, to: &mut Vec<Sidecar>) -> bool {
+        self.producers.expire(now, plan.config.producer_id_expiration_ms);
+        self.producers.cap(count_max);
+        if self.producers.is_empty() {
+            return true;
+        }
+        self.snapshot(plan.end);
+        to.append(&mut self.sidecars);
+        false
     }
 }
 
@@ -267,11 +316,11 @@ impl<'s> FlushFiles<'s> {
 fn layout(
     plan: &Plan,
     active: Option<ActiveSegment>,
-    aborted: &[AbortedTransaction],
+    mut tracker: Option<&mut Tracker>,
     written: &mut Written,
 ) -> (Vec<SegmentWrite>, Option<ActiveSegment>) {
     let mut writes = Vec::new();
-    let mut current = active.map(|segment| (segment.begin_write(false), segment));
+    let mut current = active.map(|mut segment| (segment.begin_write(false), segment));
     for batch in &plan.batches {
         let Ok(header) = BatchHeader::parse(batch) else { continue };
         if let Some((mut write, mut segment)) = current.take() {
@@ -286,13 +335,15 @@ fn layout(
         }
         let (write, segment) = current.get_or_insert_with(|| {
             written.created.push(header.base_offset);
-            let segment = ActiveSegment::create(header.base_offset);
+            if let Some(tracker) = tracker.as_deref_mut() {
+                tracker.snapshot(header.base_offset);
+            }
+            let mut segment = ActiveSegment::create(header.base_offset);
             (segment.begin_write(true), segment)
         });
         segment.add(write, &header, batch, &plan.config);
-        let ended_here = |t: &&AbortedTransaction| t.last_offset == header.last_offset();
-        if let Some(transaction) = aborted.iter().find(ended_here) {
-            segment.add_aborted(write, transaction);
+        if let Some(transaction) = tracker.as_deref_mut().and_then(|t| t.apply(&header, batch)) {
+            segment.add_aborted(write, &transaction);
         }
     }
     let Some((write, segment)) = current else { return (writes, None) };

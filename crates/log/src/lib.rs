@@ -25,6 +25,7 @@
 
 mod admission;
 mod append;
+mod bugs;
 mod cache;
 mod checkpoint;
 mod completions;
@@ -47,6 +48,7 @@ mod read;
 mod recovery;
 mod retention;
 mod segment;
+mod sizes;
 mod storage;
 mod tail;
 mod transactions;
@@ -66,5 +68,11 @@ pub use lookup::{TimedRecord, TimestampLookup};
 pub use producers::{BatchMeta, ProducerSummary};
 pub use read::{Fetched, Read, ReadLimit, SegmentRead};
 pub use retention::{RetentionError, RetentionReport};
+pub use sizes::LogSize;
 pub use storage::{StartReport, Storage, StorageStats};
 pub use transactions::AbortedTransaction;
+
+#[cfg(test)]
+extern crate self as chronik_log;
+#[cfg(test)]
+mod tests;

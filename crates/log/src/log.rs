@@ -102,6 +102,8 @@ pub(crate) struct Written {
     /// Of the last truncation or reset. Files follow it only once it is durable, and what was
     /// appended before it never counts as durable end.
     pub(crate) cut_ticket: u64,
+    /// The log end offset right after it.
+    pub(crate) cut_end: Offset,
     /// Of the last START_OFFSET. Segments below the start go only once it is durable.
     pub(crate) start_ticket: u64,
     /// Submissions of facts only, which no flush need cover, not durable yet.
@@ -125,6 +127,7 @@ impl Written {
             oldest_unflushed: None,
             oldest_after_plan: None,
             cut_ticket: 0,
+            cut_end: start,
             start_ticket: 0,
             fact_tickets: Vec::new(),
             generation: Arc::new(AtomicU64::new(0)),
@@ -294,7 +297,8 @@ impl Log {
     /// first time, if a flush left one.
     #[must_use]
     pub fn producers(&self) -> Vec<ProducerSummary> {
-        if self.load_producers().is_err() {
+        if let Err(error) = self.load_producers() {
+            tracing::warn!(topic = self.topic(), %error, "the producers cannot be read");
             return Vec::new();
         }
         let state = self.lock();
@@ -346,8 +350,13 @@ impl Log {
             written.oldest_unflushed = Some(completed.lsn);
             self.shared.dirty.insert(completed.lsn, written.id, self);
         }
-        let after_the_cut = completed.ticket > written.cut_ticket;
-        let durable = completed.end.filter(|_| after_the_cut)?.min(end);
+        // What was appended before a cut that is not durable yet may be gone by it. With the cut
+        // itself everything that it left is durable.
+        let durable = match completed.ticket.cmp(&written.cut_ticket) {
+            std::cmp::Ordering::Less => return None,
+            std::cmp::Ordering::Equal => written.cut_end,
+            std::cmp::Ordering::Greater => completed.end?.min(end),
+        };
         if durable <= state.durable {
             return None;
         }

@@ -178,7 +178,8 @@ impl Log {
         }
         let beaten = best.as_ref().map_or(-1, |(timestamp, _)| *timestamp);
         let mut best = best.map(|(timestamp, batch)| (timestamp, Bytes::from(batch)));
-        for bytes in self.tail_batches(tail_from, end, |batch| batch.max_timestamp > beaten)? {
+        let newer = |batch: &TailBatch| batch.max_timestamp > beaten && batch.last < end;
+        for bytes in self.tail_batches(tail_from, end, newer)? {
             let header = BatchHeader::parse(&bytes).map_err(|_| ReadError::Changed)?;
             if best.as_ref().is_none_or(|(timestamp, _)| header.max_timestamp > *timestamp) {
                 best = Some((header.max_timestamp, bytes));
@@ -227,8 +228,8 @@ impl Log {
         if from < written.segments.end() && written.tail.first().is_none_or(|first| first > from) {
             return Err(ReadError::Changed);
         }
-        let within = written.tail.range(from, end.min(state.end));
-        Ok(within.filter(|batch| wanted(batch)).map(|batch| batch.bytes.clone()).collect())
+        let reachable = written.tail.range(from, state.end).take_while(|batch| batch.base < end);
+        Ok(reachable.filter(|batch| wanted(batch)).map(|batch| batch.bytes.clone()).collect())
     }
 }
 

@@ -1,6 +1,8 @@
 //! The producers of a log at one offset, as files beside its segments.
 //!
-//! Two files, written together, durable before the flush to that offset counts:
+//! An empty file `<offset>.noproducers` says that there was no producer up to there; it cannot be
+//! torn, and is true whether or not the flush that left it counts. Otherwise two files, written
+//! together, durable before the flush to that offset counts:
 //! - `<offset>.producers`, ours: everything, so that a duplicate of any of the last five batches is
 //!   still known after a restart. Big-endian:
 //!   version 1 (i16), CRC-32C of the rest (u32), count (i32), then for each producer: id (i64),
@@ -15,8 +17,9 @@ use std::sync::Arc;
 use chronik_types::{Offset, ProducerEpoch};
 
 use crate::append::marker_of;
+use crate::bugs;
 use crate::error::DiskError;
-use crate::producers::{BATCHES_KEPT, BatchMeta, Producer, Producers};
+use crate::producers::{BATCHES_KEPT, BatchMeta, EndedTransaction, Producer, Producers};
 use crate::segment::scan::Scan;
 use crate::segment::{Segment, Segments, path_of};
 use crate::storage::Shared;
@@ -35,8 +38,10 @@ pub(crate) fn encode(producers: &Producers) -> Vec<u8> {
         body.extend_from_slice(&producer.last_timestamp.to_be_bytes());
         body.extend_from_slice(&producer.coordinator_epoch.to_be_bytes());
         body.extend_from_slice(&transaction_start(producer).to_be_bytes());
-        body.push(producer.batches.len().min(BATCHES_KEPT) as u8);
-        for batch in producer.batches.iter().take(BATCHES_KEPT) {
+        let keep = if bugs::one_batch_sidecar() { 1 } else { BATCHES_KEPT };
+        let skip = producer.batches.len().saturating_sub(keep);
+        body.push(producer.batches.len().saturating_sub(skip) as u8);
+        for batch in producer.batches.iter().skip(skip) {
             body.extend_from_slice(&batch.first_sequence.to_be_bytes());
             body.extend_from_slice(&batch.last_sequence.to_be_bytes());
             body.extend_from_slice(&batch.last_offset.0.to_be_bytes());
@@ -152,56 +157,97 @@ impl Fields<'_> {
 pub(crate) struct ProducersSource {
     shared: Arc<Shared>,
     dir: Option<Arc<Path>>,
-    sidecar: Option<Offset>,
+    /// Those that will do, the best one first.
+    sidecars: Vec<Offset>,
     segments: Vec<Segment>,
+    /// Where to begin without a sidecar.
+    base: Option<Offset>,
     at: Offset,
 }
 
 /// The producers at an offset.
+#[derive(Default)]
 pub(crate) struct LoadedProducers {
     pub(crate) producers: Producers,
+    /// Transactions that ended in the batches that were walked.
+    pub(crate) ended: Vec<EndedTransaction>,
 }
 
 impl Segments {
-    /// What the producers at `at`, at most the flushed end, are read from.
-    pub(crate) fn producers_source(&self, shared: &Arc<Shared>, at: Offset) -> ProducersSource {
-        let below = self.sidecars.partition_point(|sidecar| *sidecar <= at);
-        let sidecar = below.checked_sub(1).and_then(|index| self.sidecars.get(index)).copied();
+    /// What the producers at `at`, at most the flushed end, are read from; beginning at a sidecar
+    /// at or below `low`, so that whatever ended from there on is seen.
+    pub(crate) fn producers_source(
+        &self,
+        shared: &Arc<Shared>,
+        at: Offset,
+        low: Offset,
+    ) -> ProducersSource {
+        let below = self.sidecars.partition_point(|sidecar| *sidecar <= at.min(low));
+        let usable = self.sidecars.get(..below).unwrap_or_default();
         // Without any sidecar no flush has ever seen a producer. With later ones only, the batches
         // from the first segment on are all there is.
-        let from = sidecar.or_else(|| self.list().first().map(|segment| segment.base));
-        let needed = !self.sidecars.is_empty() && from.is_some_and(|from| from < at);
-        let segments = from.filter(|_| needed).map_or(&[][..], |from| self.from(from)).to_vec();
-        ProducersSource { shared: Arc::clone(shared), dir: self.dir.clone(), sidecar, segments, at }
+        let known = !self.sidecars.is_empty();
+        ProducersSource {
+            shared: Arc::clone(shared),
+            dir: self.dir.clone(),
+            sidecars: usable.iter().rev().copied().collect(),
+            segments: if known { self.list().to_vec() } else { Vec::new() },
+            base: self.list().first().map(|segment| segment.base),
+            at,
+        }
     }
 }
 
 impl ProducersSource {
     /// Reads. Blocks on the disk; nothing is read if there never was a producer.
     pub(crate) fn load(&self) -> Result<LoadedProducers, DiskError> {
-        let mut producers = Producers::default();
-        let Some(dir) = &self.dir else { return Ok(LoadedProducers { producers }) };
-        if let Some(sidecar) = self.sidecar {
-            let path = path_of(dir, sidecar, "producers");
-            let bytes =
-                self.shared.env.disk.read(&path, BYTES_MAX).map_err(DiskError::io(&path))?;
-            producers = decode(&bytes).map_err(|why| DiskError::corrupt(&path, 0, why))?;
-        }
-        for segment in &self.segments {
-            if segment.base < self.at {
-                self.apply_segment(dir, segment, &mut producers)?;
+        let mut loaded = LoadedProducers::default();
+        let Some(dir) = &self.dir else { return Ok(loaded) };
+        let sidecar = self.newest(dir)?;
+        let from = sidecar.as_ref().map(|(at, _)| *at).or(self.base);
+        loaded.producers = sidecar.map(|(_, producers)| producers).unwrap_or_default();
+        let Some(from) = from else { return Ok(loaded) };
+        let ends = self.segments.iter().skip(1).map(|next| next.base).chain([self.at]);
+        for (segment, end) in self.segments.iter().zip(ends) {
+            if segment.base < self.at && from < end {
+                self.apply_segment(dir, segment, from, &mut loaded)?;
             }
         }
-        Ok(LoadedProducers { producers })
+        Ok(loaded)
+    }
+
+    /// The newest sidecar that can be read. One may be torn if the flush that wrote it never
+    /// counted; an older one and the batches since say the same.
+    fn newest(&self, dir: &Path) -> Result<Option<(Offset, Producers)>, DiskError> {
+        let mut damaged = None;
+        for at in &self.sidecars {
+            let path = path_of(dir, *at, "producers");
+            let bytes = match self.shared.env.disk.read(&path, BYTES_MAX) {
+                Ok(bytes) => bytes,
+                // `.noproducers` is there instead.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    return Ok(Some((*at, Producers::default())));
+                }
+                Err(error) => return Err(DiskError::io(&path)(error)),
+            };
+            match decode(&bytes) {
+                Ok(producers) => return Ok(Some((*at, producers))),
+                Err(why) => {
+                    tracing::warn!(?path, why, "the producers' state is unreadable");
+                    damaged.get_or_insert(DiskError::corrupt(&path, 0, why));
+                }
+            }
+        }
+        damaged.map_or(Ok(None), Err)
     }
 
     fn apply_segment(
         &self,
         dir: &Path,
         segment: &Segment,
-        producers: &mut Producers,
+        from: Offset,
+        loaded: &mut LoadedProducers,
     ) -> Result<(), DiskError> {
-        let from = self.sidecar.unwrap_or(segment.base);
         let path = path_of(dir, segment.base, "log");
         let file = self.shared.files.read(&path)?;
         let start = self.position_before(dir, segment, from)?;
@@ -213,7 +259,8 @@ impl ProducersSource {
             if header.base_offset >= from && header.is_idempotent() {
                 let control = header.attributes.is_control();
                 let batch = if control { scan.batch(at, &header)? } else { Vec::new() };
-                producers.apply(&header, marker_of(&header, &batch));
+                let ended = loaded.producers.apply(&header, marker_of(&header, &batch));
+                loaded.ended.extend(ended);
             }
         }
         Ok(())

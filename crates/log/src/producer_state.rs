@@ -9,6 +9,7 @@ use chronik_types::Offset;
 
 use crate::error::DiskError;
 use crate::log::{Log, State};
+use crate::producer_snapshot::LoadedProducers;
 use crate::producers::{EndedTransaction, ProducerSummary, Producers};
 use parking_lot::MutexGuard;
 
@@ -71,7 +72,8 @@ impl Log {
             let mut state = self.lock();
             let source = match &state.written {
                 Some(written) if written.producers.loaded().is_none() => {
-                    written.segments.producers_source(&self.shared, written.segments.end())
+                    let low = state.high_watermark;
+                    written.segments.producers_source(&self.shared, written.segments.end(), low)
                 }
                 _ => return Ok(state),
             };
@@ -83,10 +85,10 @@ impl Log {
                 continue;
             }
             let State { written: Some(written), end, .. } = &mut *state else { continue };
-            let mut producers = flushed?.producers;
+            let LoadedProducers { mut producers, ended } = flushed?;
             let end = *end;
             let from = written.segments.end();
-            written.transactions.forget_unflushed(from);
+            written.transactions.restore(&ended);
             for batch in written.tail.range(from, end) {
                 let Ok(header) = BatchHeader::parse(&batch.bytes) else { continue };
                 let marker = crate::append::marker_of(&header, &batch.bytes);

@@ -140,7 +140,7 @@ impl Log {
             if view.has_changed() {
                 return Err(ReadError::Changed);
             }
-            if !fetched.chunks.is_empty() || fetched.next_offset > from {
+            if let Some(fetched) = fetched {
                 return Ok(fetched);
             }
         }

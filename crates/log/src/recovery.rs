@@ -23,6 +23,7 @@ use chronik_journal::{Flushed, LogId, Lsn, Record, RecoveredLog};
 use chronik_protocol::batch::BatchHeader;
 use chronik_types::{Offset, TopicPartition};
 
+use crate::bugs;
 use crate::checkpoint;
 use crate::config::LogConfig;
 use crate::cut::find_boundary;
@@ -142,9 +143,10 @@ impl Replayed {
                 self.append(partition, *base_offset, batch)?;
             }
             Record::TruncateTo { end } => {
-                if *end < self.end {
+                if *end < self.end && !bugs::drop_truncations() {
                     self.tail.truncate(*end);
                     self.end = *end;
+                    self.start = self.start.min(*end);
                     self.flushed_end = self.flushed_end.min(*end);
                     self.epochs.truncate_from_end(*end);
                 }
@@ -247,19 +249,18 @@ fn cut_segments(
 ) -> Result<(), LogError> {
     let holds = Offset(end.0.saturating_sub(1));
     let segment = segments.from(holds).first().copied().filter(|segment| segment.base < end);
-    let position = match segment {
-        None => 0,
-        Some(segment) => {
-            let (boundary, position) = find_boundary(&shared.files, dir, &segment, end)?;
-            if boundary != end {
-                let path = path_of(dir, segment.base, "log");
-                let why = "no batch ends where the log was cut";
-                return Err(DiskError::corrupt(&path, position, why).into());
-            }
-            position
+    let mut cut = None;
+    if let Some(segment) = segment {
+        let place = find_boundary(&shared.files, dir, &segment, end)?;
+        if place.end != end {
+            let path = path_of(dir, segment.base, "log");
+            let position = place.cut.map_or(0, |(_, position)| position);
+            let why = "no batch ends where the log was cut";
+            return Err(DiskError::corrupt(&path, position, why).into());
         }
-    };
-    segments.truncate(end, position);
+        cut = place.cut;
+    }
+    segments.truncate(end, cut);
     Ok(())
 }
 
@@ -306,12 +307,13 @@ impl Listing {
                 }
                 let bytes = entry.len;
                 files.list.push(Segment { base: offset, bytes, max_timestamp: None });
-            } else if suffix == "producers" {
+            } else if suffix != "snapshot" && PRODUCER_SUFFIXES.contains(&suffix) {
                 files.sidecars.push(offset);
             }
         }
         files.list.sort_by_key(|segment| segment.base);
         files.sidecars.sort_unstable();
+        files.sidecars.dedup();
         files
     }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use chronik_types::Offset;
 
+use crate::bugs;
 use crate::config::LogConfig;
 use crate::error::{CutError, DiskError, ReadError};
 use crate::log::Log;
@@ -181,7 +182,8 @@ impl Log {
                 return Ok(0);
             }
             let Some(written) = &mut state.written else { return Ok(0) };
-            if !written.start_is_durable() || !written.cut_is_durable() {
+            let too_early = !written.start_is_durable() && !bugs::unlink_before_start_is_durable();
+            if too_early || !written.cut_is_durable() {
                 return Ok(0);
             }
             let before = written.segments.list().len();
@@ -214,7 +216,7 @@ impl Shared {
                 _ => self.files.forget(&path),
             }
         }
-        self.env.disk.sync_dir(dir).map_err(DiskError::io(dir))
+        self.sync_dir(dir)
     }
 }
 

@@ -35,7 +35,7 @@ use crate::segment::active::ActiveSegment;
 /// The kinds of files that belong to a segment.
 pub(crate) const SEGMENT_SUFFIXES: [&str; 4] = ["log", "index", "timeindex", "txnindex"];
 /// The kinds of files that hold the producers at an offset.
-pub(crate) const PRODUCER_SUFFIXES: [&str; 2] = ["producers", "snapshot"];
+pub(crate) const PRODUCER_SUFFIXES: [&str; 3] = ["producers", "noproducers", "snapshot"];
 
 /// Kafka's name for a file that begins at, or is about, `offset`.
 pub(crate) fn file_name(offset: Offset, suffix: &str) -> String {
@@ -144,15 +144,18 @@ impl Segments {
         self.active = active;
     }
 
-    /// Cuts the log at `end`, which lies at `position` of the segment that holds it.
-    pub(crate) fn truncate(&mut self, end: Offset, position: u64) {
+    /// Cuts the log at `end`. `cut` is the base of the segment that holds it, and where in its
+    /// file it lies; without, the end is that of a segment.
+    pub(crate) fn truncate(&mut self, end: Offset, cut: Option<(Offset, u64)>) {
         while self.list.last().is_some_and(|segment| segment.base >= end) {
             if let Some(segment) = self.list.pop() {
                 self.discard_segment(segment.base);
             }
         }
-        if let Some(last) = self.list.last_mut() {
-            *last = Segment { base: last.base, bytes: position, max_timestamp: None };
+        if let (Some(last), Some((base, position))) = (self.list.last_mut(), cut)
+            && last.base == base
+        {
+            *last = Segment { base, bytes: position, max_timestamp: None };
         }
         while self.sidecars.last().is_some_and(|at| *at > end) {
             if let Some(at) = self.sidecars.pop() {
@@ -189,11 +192,35 @@ impl Segments {
         !gone.is_empty()
     }
 
-    /// Keeps the newest sidecar, and the two newest at or below `high_watermark`, which no
-    /// truncation passes.
+    /// A flush wrote these.
+    pub(crate) fn add_sidecars(&mut self, at: impl Iterator<Item = Offset>) {
+        self.sidecars.extend(at);
+        self.sidecars.sort_unstable();
+        self.sidecars.dedup();
+        // One that was discarded by a truncation has been written anew.
+        let Self { sidecars, stale, .. } = self;
+        stale.retain(|name| match parse_file_name(name) {
+            Some((at, suffix)) => !(PRODUCER_SUFFIXES.contains(&suffix) && sidecars.contains(&at)),
+            None => true,
+        });
+    }
+
+    /// Keeps the sidecars at the beginning of a segment, those above the high watermark, and the
+    /// two newest at or below it, which no truncation passes.
     pub(crate) fn prune_sidecars(&mut self, high_watermark: Offset) {
         let replicated = self.sidecars.partition_point(|at| *at <= high_watermark);
-        let gone: Vec<Offset> = self.sidecars.drain(..replicated.saturating_sub(2)).collect();
+        let judged = replicated.saturating_sub(2);
+        let Self { sidecars, list, .. } = self;
+        let mut index = 0;
+        let mut gone = Vec::new();
+        sidecars.retain(|at| {
+            index += 1;
+            let keep = index > judged || list.iter().any(|segment| segment.base == *at);
+            if !keep {
+                gone.push(*at);
+            }
+            keep
+        });
         for at in gone {
             self.discard_sidecar(at);
         }
@@ -215,7 +242,11 @@ impl Segments {
         }
     }
 
+    /// Marks a sidecar's files for removal, unless they are those of one that counts.
     pub(crate) fn discard_sidecar(&mut self, at: Offset) {
+        if self.sidecars.contains(&at) {
+            return;
+        }
         self.stale.extend(PRODUCER_SUFFIXES.map(|suffix| file_name(at, suffix)));
     }
 

@@ -14,6 +14,7 @@
 //! **Not here:** which partitions exist, who leads them, when background rounds run (`broker`).
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -31,7 +32,7 @@ use crate::config::{LogConfig, Options};
 use crate::deletion::Deletion;
 use crate::dirs::Dirs;
 use crate::dirty::DirtyLogs;
-use crate::error::{AdmitError, LogError, OpenError, Stopped};
+use crate::error::{AdmitError, DiskError, LogError, OpenError, Stopped};
 use crate::leader_epochs::LeaderEpochs;
 use crate::log::{Log, LogListener, State, Written};
 use crate::open_files::OpenFiles;
@@ -136,6 +137,23 @@ impl Shared {
 
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Makes a directory's entries durable, or stops.
+    pub(crate) fn sync_dir(&self, dir: &Path) -> Result<(), DiskError> {
+        let synced = self.env.disk.sync_dir(dir).map_err(DiskError::io(dir));
+        if let Err(error) = &synced {
+            self.stop(format!("syncing a directory failed: {error}"));
+        }
+        synced
+    }
+
+    /// Renames a log's directory, durably, so that no log is in it any more.
+    pub(crate) fn retire_dir(&self, dir: &Path, suffix: &str) -> Result<PathBuf, DiskError> {
+        let renamed = self.dirs.retire(&self.env, dir, suffix)?;
+        self.sync_dir(dir.parent().unwrap_or(Path::new(".")))?;
+        self.files.forget_below(dir);
+        Ok(renamed)
     }
 
     pub(crate) fn log_by_id(&self, id: LogId) -> Option<Arc<Log>> {

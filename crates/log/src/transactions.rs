@@ -49,6 +49,12 @@ impl Transactions {
         self.aborted.extend(aborted(&ended, first_open));
     }
 
+    /// Begins again with what ended in the flushed part of the log.
+    pub(crate) fn restore(&mut self, flushed: &[EndedTransaction]) {
+        self.aborted.clear();
+        self.unreplicated = flushed.iter().map(|ended| (ended.first, ended.last)).collect();
+    }
+
     pub(crate) fn last_stable(&self, first_open: Option<Offset>, high_watermark: Offset) -> Offset {
         let undecided = self.unreplicated.iter().filter(|(_, marker)| *marker >= high_watermark);
         let first_undecided = undecided.map(|(first, _)| *first).min();

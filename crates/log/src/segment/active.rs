@@ -40,6 +40,8 @@ pub(crate) struct ActiveSegment {
     offset_of_max: Offset,
     /// Greatest timestamp of the first batch: what `segment.ms` counts from.
     first_timestamp: Option<i64>,
+    /// A flush of this run has cut the files to what counts.
+    trimmed: bool,
 }
 
 /// What is to be written into the files of one segment.
@@ -56,6 +58,8 @@ pub(crate) struct SegmentWrite {
     pub(crate) time: Vec<u8>,
     pub(crate) txn_at: u64,
     pub(crate) txn: Vec<u8>,
+    /// What lies behind these positions may be of a flush that never counted.
+    pub(crate) trim: bool,
 }
 
 impl ActiveSegment {
@@ -71,6 +75,7 @@ impl ActiveSegment {
             max_timestamp: -1,
             offset_of_max: base,
             first_timestamp: None,
+            trimmed: false,
         }
     }
 
@@ -100,7 +105,8 @@ impl ActiveSegment {
     }
 
     /// Starts a write at the end of what counts.
-    pub(crate) fn begin_write(&self, created: bool) -> SegmentWrite {
+    pub(crate) fn begin_write(&mut self, created: bool) -> SegmentWrite {
+        let trim = !std::mem::replace(&mut self.trimmed, true);
         SegmentWrite {
             base: self.base,
             created,
@@ -112,6 +118,7 @@ impl ActiveSegment {
             time: Vec::new(),
             txn_at: self.txn_entries * txn_index::ENTRY_BYTES as u64,
             txn: Vec::new(),
+            trim,
         }
     }
 

@@ -68,11 +68,15 @@ impl Log {
                 continue;
             };
             let entries = (active.index_entries, active.time_entries);
+            let newest = active.max_timestamp;
             let first = segments.list().len() - segments.from(from).len();
-            let viewed = |(at, segment): (usize, &Segment)| ViewedSegment {
-                segment: *segment,
-                end: segments.end_of(first + at),
-                entries: (segment.base == last.base).then_some(entries),
+            let viewed = |(at, segment): (usize, &Segment)| {
+                let end = segments.end_of(first + at);
+                if segment.base == last.base {
+                    let segment = Segment { max_timestamp: Some(newest), ..*segment };
+                    return ViewedSegment { segment, end, entries: Some(entries) };
+                }
+                ViewedSegment { segment: *segment, end, entries: None }
             };
             let segments = segments.from(from).iter().enumerate().map(viewed).collect();
             let shared = Arc::clone(&self.shared);
@@ -115,14 +119,14 @@ impl SegmentView {
         self.generation.load(Ordering::Acquire) != self.seen
     }
 
-    /// Whole batches of one segment, from the one that holds `from` on. If there are none at or
-    /// after it, `next_offset` is the segment's end.
+    /// Whole batches of one segment, from the one that holds `from` on; `None` if the segment has
+    /// nothing at or after it.
     pub(crate) fn read(
         &self,
         viewed: &ViewedSegment,
         from: Offset,
         limit: &ReadLimit,
-    ) -> Result<Fetched, DiskError> {
+    ) -> Result<Option<Fetched>, DiskError> {
         let path = path_of(&self.dir, viewed.segment.base, "log");
         let file = self.shared.files.read(&path)?;
         let start = self.position_before(viewed, from)?;
@@ -132,15 +136,12 @@ impl SegmentView {
             match scan.next()? {
                 Some((at, header)) if header.last_offset() >= from => break (at, header),
                 Some(_) => {}
-                None => {
-                    fetched.next_offset = from.max(viewed.end);
-                    return Ok(fetched);
-                }
+                None => return Ok(None),
             }
         };
         let first_bytes = first.batch_bytes as usize;
         if first.last_offset() >= limit.end || !fetched.has_room(first_bytes, limit) {
-            return Ok(fetched);
+            return Ok(Some(fetched));
         }
         let left = usize::try_from(viewed.segment.bytes - at).unwrap_or(usize::MAX);
         let mut bytes = vec![0; limit.max_bytes.max(first_bytes).min(left)];
@@ -150,7 +151,7 @@ impl SegmentView {
         if let Some(next) = next {
             fetched.push(first.base_offset, next, Bytes::from(bytes));
         }
-        Ok(fetched)
+        Ok(Some(fetched))
     }
 
     /// The first batch for which `wanted` says so, from the one that holds `from` on.
