@@ -6,7 +6,6 @@ use chronik_types::Monotonic;
 use crate::acknowledged::acknowledged;
 use crate::draft::Draft;
 use crate::durability::{Durability, Release, required};
-use crate::error::ApiError;
 use crate::options::Options;
 use crate::proposals::Proposals;
 use crate::request::{Context, Request, Response};
@@ -298,16 +297,6 @@ fn judge(
         Request::ElectLeaders(request) => {
             Response::ElectLeaders(elect_leaders::elect_leaders(options, draft, request))
         }
-    }
-}
-
-/// The error of a request whose outcome is not known: it may have been carried out.
-impl ApiError {
-    /// What a client is told when leadership was lost before its request was committed. Never
-    /// NOT_CONTROLLER, which clients take for "was not carried out" and repeat by themselves.
-    #[must_use]
-    pub fn unknown_outcome() -> Self {
-        Self::bare(chronik_types::ErrorCode::RequestTimedOut)
     }
 }
 

@@ -24,4 +24,12 @@ impl ApiError {
     pub fn bare(code: ErrorCode) -> Self {
         Self { code, message: None }
     }
+
+    /// What a client is told when leadership was lost before its request was committed: it may
+    /// have been carried out. Never NOT_CONTROLLER, which clients take for "was not carried out"
+    /// and repeat by themselves.
+    #[must_use]
+    pub fn unknown_outcome() -> Self {
+        Self::bare(ErrorCode::RequestTimedOut)
+    }
 }

@@ -2,6 +2,9 @@ use super::*;
 use crate::request::{Request, Response};
 use crate::testing::{Cluster, topic};
 
+/// Operation, key, value.
+type Edit<'a> = (i8, &'a str, Option<&'a str>);
+
 const SET: i8 = 0;
 const DELETE: i8 = 1;
 const APPEND: i8 = 2;
@@ -18,11 +21,7 @@ fn text(results: Vec<AlterConfigsResult>) -> Vec<String> {
         .collect()
 }
 
-fn change(
-    cluster: &mut Cluster,
-    target: ResourceName,
-    changes: &[(i8, &str, Option<&str>)],
-) -> String {
+fn change(cluster: &mut Cluster, target: ResourceName, changes: &[Edit]) -> String {
     let changes = changes
         .iter()
         .map(|(operation, name, value)| ConfigChange {
@@ -73,7 +72,7 @@ fn refusals_are_kafkas_and_change_nothing() {
     let mut cluster = cluster();
     let before = cluster.committed.hash();
     let long = "x".repeat(40_000);
-    let cases: &[(ResourceName, &[(i8, &str, Option<&str>)], &str)] = &[
+    let cases: &[(ResourceName, &[Edit], &str)] = &[
         (
             resource(2, "t"),
             &[(SET, "nope", Some("1"))],

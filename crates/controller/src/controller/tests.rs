@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::request::*;
-use crate::testing::{Cluster, brokers, check, id, topic};
+use crate::testing::{Cluster, brokers, check, topic};
 
 fn create(n: u8) -> Request {
     let topics = vec![topic(n, &format!("t{n}"), 2, 1)];
@@ -236,8 +236,8 @@ fn requests() -> impl Strategy<Value = Request> {
             let topics = vec![CreatePartitionsTopic { name, count, assignments: None }];
             Request::CreatePartitions(CreatePartitions { topics, validate_only: false })
         }),
-        1 => (0u8..6).prop_map(|n| {
-            let topics = vec![TopicReference { name: None, topic_id: id(n) }];
+        1 => names().prop_map(|(_, name)| {
+            let topics = vec![TopicReference { name: Some(name), ..Default::default() }];
             Request::DeleteTopics(DeleteTopics { topics })
         }),
         1 => (names(), 1i32..4, any::<bool>()).prop_map(|((_, name), min_isr, whole)| {
@@ -295,12 +295,16 @@ struct Run {
     proposed: std::collections::VecDeque<MetadataBatch>,
     follower: Image,
     term: u64,
+    deletions: u8,
 }
 
 impl Run {
     fn step(&mut self, step: Step) {
         match step {
-            Step::Ask(request) => drop(self.cluster.handle(request)),
+            Step::Ask(request) => {
+                let request = self.with_own_ids(request);
+                self.cluster.handle(request);
+            }
             Step::Start { broker, lossy } => {
                 let mut registration = self.cluster.registration(broker);
                 if lossy {
@@ -341,6 +345,20 @@ impl Run {
         }
         // What is proposed is as sound as what is committed.
         check(&self.cluster.committed, self.cluster.controller.speculative());
+    }
+
+    /// A topic id is drawn anew for each attempt, but for a retry, and never comes back.
+    fn with_own_ids(&mut self, mut request: Request) -> Request {
+        match &mut request {
+            Request::DeleteTopics(_) => self.deletions += 1,
+            Request::CreateTopics(create) => {
+                for topic in &mut create.topics {
+                    topic.topic_id.0.0[0] = self.deletions;
+                }
+            }
+            _ => {}
+        }
+        request
     }
 
     fn activate(&mut self) {
@@ -406,7 +424,7 @@ proptest! {
         let cluster = Cluster::with(3, &[("metadata.acks", "leader")]);
         let term = cluster.controller.term().unwrap();
         let follower = snapshot::read(snapshot::write(&cluster.committed)).unwrap();
-        let mut run = Run { cluster, proposed: Default::default(), follower, term };
+        let mut run = Run { cluster, proposed: Default::default(), follower, term, deletions: 0 };
         for step in steps {
             run.step(step);
         }
