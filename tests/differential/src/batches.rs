@@ -19,7 +19,6 @@ pub mod at {
     pub const CRC: usize = 17;
     pub const ATTRIBUTES: usize = 21;
     pub const LAST_OFFSET_DELTA: usize = 23;
-    pub const BASE_TIMESTAMP: usize = 27;
     pub const MAX_TIMESTAMP: usize = 35;
     pub const PRODUCER_ID: usize = 43;
     pub const PRODUCER_EPOCH: usize = 51;
@@ -60,16 +59,10 @@ pub fn sized(bytes: usize, codec: Codec) -> Vec<u8> {
     build(builder)
 }
 
-/// A transactional or control batch of one record.
-pub fn marked(transactional: bool, control: bool, producer: i64) -> Vec<u8> {
-    let mut builder = BatchBuilder::new();
-    if transactional {
-        builder = builder.transactional();
-    }
-    if control {
-        builder = builder.control();
-    }
-    builder = builder.producer(ProducerId(producer), ProducerEpoch(0), 0);
+/// A control batch of one record.
+pub fn control(producer: i64) -> Vec<u8> {
+    let builder = BatchBuilder::new().control();
+    let builder = builder.producer(ProducerId(producer), ProducerEpoch(0), 0);
     build(fill(builder, T0, 1))
 }
 
@@ -208,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_changed_batch_has_a_good_crc_and_shows_the_change() {
-        let batch = with(records(2, Codec::None), at::BASE_TIMESTAMP, &7_i64.to_be_bytes());
+        let batch = with(records(2, Codec::None), 27, &7_i64.to_be_bytes());
         let lines = describe(&batch, |_, text| text.to_owned());
         assert_eq!(lines.len(), 3);
         assert!(lines[0].contains("times 7 1700000000001") && lines[0].ends_with("crc good"));

@@ -44,11 +44,6 @@ impl Connection {
         let _ = self.stream.write_all(bytes);
     }
 
-    /// The client will send nothing more.
-    pub fn finish_sending(&mut self) {
-        let _ = self.stream.shutdown(std::net::Shutdown::Write);
-    }
-
     /// Waits for one frame.
     pub fn receive(&mut self) -> Received {
         let mut length = [0; 4];

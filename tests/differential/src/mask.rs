@@ -6,18 +6,21 @@
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use chronik_protocol::api::ApiKey;
 use chronik_types::{ErrorCode, Uuid};
 
 use crate::batches;
 use crate::tree::Value;
 
 /// How far from this machine's clock a time may be and still be "now".
-const NOW_WINDOW_MS: i64 = 3_600_000;
+const NOW_WINDOW_MS: u64 = 3_600_000;
 
 /// The words for the values of one target; a scenario has its own.
 #[derive(Debug, Default)]
 pub struct Masks {
     port: u16,
+    /// Whether the response is about the metadata log, whose offsets and epochs are its own.
+    quorum: bool,
     known: HashMap<String, String>,
     counted: HashMap<&'static str, usize>,
 }
@@ -33,8 +36,9 @@ impl Masks {
         self.known.insert(id.to_string(), format!("<id of {topic}>"));
     }
 
-    /// Replaces everything in the response that is this target's own.
-    pub fn apply(&mut self, tree: &mut Value) {
+    /// Replaces everything in a response of `key` that is this target's own.
+    pub fn apply(&mut self, key: ApiKey, tree: &mut Value) {
+        self.quorum = key == ApiKey::DescribeQuorum;
         self.apply_at("", tree);
     }
 
@@ -62,7 +66,11 @@ impl Masks {
 
     fn records(&mut self, bytes: &[u8]) -> Value {
         let lines = batches::describe(bytes, |field, text| self.leaf(field, text));
-        Value::List(lines.into_iter().map(Value::Leaf).collect())
+        let numbered = |(n, line)| (format!("{n:03}"), Value::Leaf(line));
+        match lines.is_empty() {
+            true => Value::Leaf("[]".to_owned()),
+            false => Value::Struct(lines.into_iter().enumerate().map(numbered).collect()),
+        }
     }
 
     fn leaf(&mut self, field: &str, text: &str) -> String {
@@ -70,6 +78,11 @@ impl Masks {
         match (field, number) {
             ("error_code" | "topic_config_error_code", Some(code)) => error_name(code),
             ("port", Some(port)) if port == i64::from(self.port) => "<port>".to_owned(),
+            ("port", Some(1..)) if self.quorum => "<port>".to_owned(),
+            ("high_watermark" | "log_end_offset", Some(1..)) if self.quorum => {
+                "<offset>".to_owned()
+            }
+            ("leader_epoch", Some(1..)) if self.quorum => "<epoch>".to_owned(),
             ("session_id", Some(1..)) => self.counted("fetch session", text),
             ("producer_id", Some(0..)) => self.counted("producer", text),
             ("finalized_features_epoch", Some(0..)) => "<epoch>".to_owned(),
@@ -142,7 +155,7 @@ fn error_name(code: i64) -> String {
 
 /// Whether a number is a time close to this machine's clock.
 fn is_now(number: i64) -> bool {
-    (number - now_ms()).abs() < NOW_WINDOW_MS
+    number.abs_diff(now_ms()) < NOW_WINDOW_MS
 }
 
 /// The wall clock in milliseconds.

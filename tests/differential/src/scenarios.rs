@@ -2,9 +2,18 @@
 
 use crate::session::{Failure, Session};
 
+mod configs;
+mod describe;
+mod fetch;
+mod groups;
 mod malformed;
+mod metadata;
+mod offsets;
 mod ordinary;
+mod positions;
+mod produce;
 mod setup;
+mod topics;
 
 /// A list of steps with a name.
 pub struct Scenario {
@@ -25,5 +34,14 @@ macro_rules! scenarios {
 
 scenarios! {
     ordinary: every_api_and_version;
+    produce: acks, batches, timestamps, sizes, codecs, idempotence, partitions;
+    fetch: positions, limits, sessions, epochs;
+    positions: list_offsets, delete_records, leader_epochs;
+    metadata: topics, cluster, pages;
+    topics: creation, growth, deletion;
+    configs: topic_configs, broker_configs, incremental, replacing;
+    describe: producers, log_dirs, quorum, resources;
+    groups: joining, membership, static_members, generations, administration;
+    offsets: commits, fetches, deletion;
     malformed: frames, headers, bodies;
 }

@@ -146,24 +146,6 @@ impl Session {
         Ok(self.record::<M>(connection, label, version, received))
     }
 
-    /// As [`Session::receive`] where silence is expected, at least for this long.
-    ///
-    /// # Errors
-    /// As [`Session::ask`].
-    pub fn receive_within<'q, M>(
-        &mut self,
-        patience: Duration,
-        label: &str,
-        version: i16,
-    ) -> Result<Reply, Failure>
-    where
-        M: Request<'q>,
-        for<'r> M::Response<'r>: Debug,
-    {
-        let received = self.connection(0)?.receive_within(patience);
-        Ok(self.record::<M>(0, label, version, received))
-    }
-
     fn record<'q, M>(
         &mut self,
         connection: u8,
@@ -201,7 +183,7 @@ impl Session {
         match decode::<M>(frame, version) {
             Ok((CORRELATION_ID, response)) => {
                 let mut tree = tree::parse(&format!("{response:#?}"));
-                self.masks.apply(&mut tree);
+                self.masks.apply(M::KEY, &mut tree);
                 let mut lines = tree::flatten(&tree);
                 lines.extend(order(M::KEY, &tree));
                 lines

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use chronik_protocol::api::{ApiKey, SERVED};
-use chronik_protocol::codec::{Records, Request};
+use chronik_protocol::codec::Request;
 use chronik_protocol::compression::Codec;
 use chronik_protocol::header;
 use chronik_protocol::messages::*;
@@ -208,7 +208,6 @@ fn produce<'a>(version: i16, facts: &Facts, batch: &'a [u8]) -> ProduceRequest<'
     if version >= 13 {
         request.topic_data[0].topic_id = facts.topic;
     }
-    debug_assert_eq!(request.topic_data[0].partition_data[0].records, Records::Borrowed(batch));
     request
 }
 
