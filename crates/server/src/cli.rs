@@ -56,8 +56,20 @@ pub(crate) enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Look at the journal of a node that does not run, or go on without what is damaged in it
+    #[command(subcommand)]
+    Journal(JournalCommand),
     /// Print the version
     Version,
+}
+
+/// What to do with a journal.
+#[derive(Debug, Subcommand)]
+pub(crate) enum JournalCommand {
+    /// Print every file, group and entry; changes nothing
+    Inspect(NodeArgs),
+    /// Let the node start without what is damaged: acknowledged records in it are lost here
+    Skip(NodeArgs),
 }
 
 /// A form of output.

@@ -19,6 +19,7 @@ mod cli;
 mod config_command;
 mod exit;
 mod http;
+mod journal_command;
 mod logging;
 mod machine;
 mod net_metrics;
@@ -37,6 +38,7 @@ pub fn main() -> ExitCode {
     let exit = match cli::Cli::parse().into_command() {
         cli::Command::Start(node) => start::run(&node),
         cli::Command::Config { node, format } => config_command::run(&node, format),
+        cli::Command::Journal(command) => journal_command::run(&command),
         cli::Command::Version => {
             println!("{}", cli::VERSION_LINE);
             Exit::Done

@@ -47,13 +47,27 @@ impl LogLevel {
     }
 }
 
+/// The filter that `level` stands for. The Raft library gives an account of every step of an
+/// election; that is for those who ask for it by name.
 fn filter(level: &str) -> Result<EnvFilter, InvalidLevel> {
-    EnvFilter::builder().parse(level.trim()).map_err(|_| InvalidLevel { level: level.to_owned() })
+    let level = level.trim();
+    let silent = level.eq_ignore_ascii_case("error") || level.eq_ignore_ascii_case("off");
+    let quieter = if silent || level.contains("openraft") { "" } else { ",openraft=warn" };
+    let text = format!("{level}{quieter}");
+    EnvFilter::builder().parse(text).map_err(|_| InvalidLevel { level: level.to_owned() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_single_word_is_about_this_server() {
+        let shown = |level: &str| filter(level).unwrap().to_string();
+        assert!(shown("info").contains("openraft=warn"));
+        assert_eq!(shown("error"), "error");
+        assert!(!shown("info,openraft=debug").contains("warn"));
+    }
 
     #[test]
     fn levels_and_filters_are_understood_and_nonsense_is_not() {
