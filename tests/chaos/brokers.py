@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 KAFKA_SH = REPOSITORY / "tests/clients/kafka.sh"
 READY_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 30
+FLUSH_TIMEOUT_S = 10
 TAIL_BYTES = 4000
 
 
@@ -110,7 +111,7 @@ class Broker:
             raise Failure(f"the broker did not end within {timeout_s} s:\n{self.tail()}") from None
 
     def flush(self):
-        """Has it write everything into segment files, where it offers that."""
+        """Has it write everything into segment files, where it offers that. Raises OSError when it does not answer."""
 
     def panics(self):
         text = self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
@@ -136,7 +137,7 @@ class Chronik(Broker):
 
     def flush(self):
         request = urllib.request.Request(f"http://127.0.0.1:{self.other_port}/flush", method="POST")
-        with urllib.request.urlopen(request, timeout=STOP_TIMEOUT_S) as response:
+        with urllib.request.urlopen(request, timeout=FLUSH_TIMEOUT_S) as response:
             response.read()
 
 

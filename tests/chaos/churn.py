@@ -1,8 +1,9 @@
 """Topics that come and go between the faults: what the broker confirmed must hold after every restart."""
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from rig import await_state
 from workload import COMMON
 
 CALL_TIMEOUT_S = 10
@@ -42,9 +43,22 @@ class Churn:
         else:
             self.deleted.add(name)
 
+    def present(self):
+        """Of the names that matter those that exist; None while the client has not yet noticed that the broker is there again."""
+        names = sorted({*self.exists, *self.deleted})
+        found = set()
+        for name, future in (self.admin.describe_topics(TopicCollection(names)) if names else {}).items():
+            try:
+                future.result(CALL_TIMEOUT_S)
+                found.add(name)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    return None
+        return found, "all answered"
+
     def faults(self):
         """What does not hold now, to be asked when the broker is ready."""
-        topics = set(self.admin.list_topics(timeout=CALL_TIMEOUT_S).topics)
-        lost = [name for name in self.exists if name not in topics]
-        back = sorted(self.deleted & topics)
+        found, _ = await_state("the description of topics", self.present, CALL_TIMEOUT_S)
+        lost = [name for name in self.exists if name not in found]
+        back = sorted(self.deleted & found)
         return [f"topic {name} was created and is gone" for name in lost] + [f"topic {name} was deleted and is back" for name in back]

@@ -124,6 +124,12 @@ class Cycles:
     def struck(self, kind):
         self.history.event("fault", kind=kind)
 
+    def flush(self):
+        try:
+            self.broker.flush()
+        except OSError as error:
+            self.faults.append(f"POST /flush: {error}")
+
     def restart(self):
         self.recoveries.append(self.broker.start())
 

@@ -9,7 +9,7 @@ import sys
 import time
 
 from cycles import Cycles, Plan
-from powercut import SMALL_JOURNAL, flush_quietly
+from powercut import SMALL_JOURNAL
 from rig import Failure, Missing, Workspace
 
 
@@ -22,7 +22,7 @@ class Kill:
     def strike(self, run, number):
         kind = self.KINDS[number % len(self.KINDS)] if run.broker.can_flush else "kill"
         if kind == "kill-after-flush":
-            flush_quietly(run.broker)
+            run.flush()
         run.struck(kind)
         if kind == "stop":
             if (code := run.broker.stop()) != 0:

@@ -18,9 +18,9 @@ from cycles import Cycles, Plan
 from rig import Failure, LoopDisk, Missing, NotStarted, Workspace
 from syncfault import SyncFault
 
-DISK_MB = 768
+DISK_MB = 1024
 # Small files, so that within a short run the journal is recycled and segments roll.
-SMALL_JOURNAL = {"journal.file.bytes": str(4 << 20), "journal.max.bytes": str(32 << 20), "journal.free.bytes.floor": str(32 << 20)}
+SMALL_JOURNAL = {"journal.file.bytes": str(4 << 20), "journal.max.bytes": str(512 << 20), "journal.free.bytes.floor": str(32 << 20)}
 # What shows that data was lost; a broker that cannot start again after the cut has lost it too.
 LOSS = {checker.LOST_WRITE, checker.VANISHED, checker.LOST_COMMIT, checker.HW_REGRESS, checker.INCONSISTENT_OFFSET}
 
@@ -40,7 +40,7 @@ class PowerCut:
     def strike(self, run, number):
         kind = self.KINDS[number % len(self.KINDS)] if run.broker.can_flush else "cut"
         if kind == "cut-after-flush":
-            run.broker.flush()
+            run.flush()
         if kind == "cut-in-flush":
             threading.Thread(target=flush_quietly, args=(run.broker,), daemon=True).start()
             time.sleep(run.random.uniform(0, 0.03))

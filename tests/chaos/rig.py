@@ -58,13 +58,14 @@ class Workspace:
         sweep()
         # A signal must unwind like an error, so that mounts and processes go too.
         for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda *_: sys.exit(128 + number))
+            signal.signal(number, lambda received, _: sys.exit(128 + received))
         self.dir = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-{self.name}-"))
         return self
 
     def __exit__(self, kind, value, trace):
         unmount_below(self.dir)
-        if self.keep or (kind is not None and issubclass(kind, Failure)):
+        wrong = kind is not None and issubclass(kind, Exception) and not issubclass(kind, Missing)
+        if self.keep or wrong:
             print(f"kept: {self.dir}", file=sys.stderr)
         else:
             shutil.rmtree(self.dir, ignore_errors=True)
