@@ -114,8 +114,9 @@ def admin(broker):
 
 def is_unknown(broker, topic):
     from confluent_kafka import KafkaError, KafkaException, TopicCollection
+    client = admin(broker)
     try:
-        admin(broker).describe_topics(TopicCollection([topic]))[topic].result(STATE_TIMEOUT_S)
+        client.describe_topics(TopicCollection([topic]))[topic].result(STATE_TIMEOUT_S)
     except KafkaException as error:
         return error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART
     return False
@@ -217,7 +218,8 @@ def full_disk(workspace, leave):
         require(message.error() is None and unpack(message.value(), "chaos-a-0"), f"the fetch gave {message.error()}")
         reader.commit(message, asynchronous=False)
         reader.close()
-        admin(s.broker).delete_topics(["spare"], operation_timeout=STATE_TIMEOUT_S)["spare"].result(STATE_TIMEOUT_S)
+        client = admin(s.broker)  # It must live as long as its answer is awaited.
+        client.delete_topics(["spare"], operation_timeout=STATE_TIMEOUT_S)["spare"].result(STATE_TIMEOUT_S)
         await_state("the deleted topic's end", lambda: is_unknown(s.broker, "spare"), STATE_TIMEOUT_S)
         ballast.unlink()
         await_state("writes after space returned", lambda: produce_once(probe, "probe") is None, STATE_TIMEOUT_S)
