@@ -104,6 +104,15 @@ struct Room {
     internal: VecDeque<Waiter>,
 }
 
+impl Room {
+    fn queue(&mut self, class: Class) -> &mut VecDeque<Waiter> {
+        match class {
+            Class::Client => &mut self.clients,
+            Class::Metadata | Class::Internal => &mut self.internal,
+        }
+    }
+}
+
 /// The gate in front of every append.
 pub(crate) struct Admission {
     journal: Journal,
@@ -142,25 +151,37 @@ impl Admission {
         !room.clients.is_empty() || !room.internal.is_empty()
     }
 
+    /// A permit, or a place in the queue.
     pub(crate) fn ask(self: &Arc<Self>, class: Class, bytes: usize) -> Result<Asked, AdmitError> {
         let mut room = self.room.lock();
-        if room.stopped {
-            return Err(Stopped.into());
-        }
-        let queue_empty = match class {
-            Class::Client => room.clients.is_empty(),
-            Class::Metadata | Class::Internal => room.internal.is_empty(),
-        };
-        if queue_empty && let Some(permit) = self.grant(&mut room, class, bytes)? {
+        if let Some(permit) = self.grant_at_once(&mut room, class, bytes)? {
             return Ok(Asked::Granted(permit));
         }
         let (grant, granted) = oneshot::channel();
-        let waiter = Waiter { class, bytes, grant };
-        match class {
-            Class::Client => room.clients.push_back(waiter),
-            Class::Metadata | Class::Internal => room.internal.push_back(waiter),
-        }
+        room.queue(class).push_back(Waiter { class, bytes, grant });
         Ok(Asked::Queued(granted))
+    }
+
+    /// A permit, if there is room and nobody waits for it.
+    pub(crate) fn ask_once(self: &Arc<Self>, class: Class, bytes: usize) -> Option<Permit> {
+        self.grant_at_once(&mut self.room.lock(), class, bytes).ok().flatten()
+    }
+
+    fn grant_at_once(
+        self: &Arc<Self>,
+        room: &mut Room,
+        class: Class,
+        bytes: usize,
+    ) -> Result<Option<Permit>, AdmitError> {
+        if room.stopped {
+            return Err(Stopped.into());
+        }
+        let queue = room.queue(class);
+        // Those who have stopped waiting hold nobody back.
+        while queue.front().is_some_and(|waiter| waiter.grant.is_closed()) {
+            queue.pop_front();
+        }
+        if queue.is_empty() { self.grant(room, class, bytes) } else { Ok(None) }
     }
 
     /// Grants what fits now, in order. Called whenever journal space or memory has come back.

@@ -225,15 +225,18 @@ fn find_segments(
         let uncut = needed && replayed.flushed_end == flushed.end;
         files.judge_active(&dir, base, bytes, uncut)?;
     }
-    let Listing { list, sidecars, stale, .. } = files;
+    let Listing { list, sidecars, stale, active_len } = files;
     let active = list.last().copied();
     let mut segments = Segments::recovered(Arc::clone(&dir), list, flushed.end, sidecars, stale);
     if replayed.reset {
         segments.reset(replayed.flushed_end);
     } else if replayed.flushed_end < flushed.end {
         cut_segments(shared, &dir, &mut segments, replayed.flushed_end)?;
+    } else if active_len.is_none() {
+        // The start had passed the last segment, and its files are gone; what is left of earlier
+        // ones was to go with it.
+        segments.drop_below(flushed.end);
     }
-    segments.drop_below(replayed.start);
     if let Some(active) = active.filter(|active| segments.list().last() == Some(active)) {
         trim(env, &dir, &listing, &active)?;
     }

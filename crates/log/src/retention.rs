@@ -7,13 +7,15 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use chronik_types::Offset;
 
 use crate::bugs;
 use crate::config::LogConfig;
 use crate::error::{CutError, DiskError, ReadError};
-use crate::log::Log;
+use crate::flush_files::FlushFiles;
+use crate::log::{Log, Written};
 use crate::storage::{Shared, Storage};
 
 /// What a round did.
@@ -91,6 +93,9 @@ impl Storage {
             match log.apply_retention() {
                 Ok(moved) => report.moved_logs += usize::from(moved),
                 Err(error) => report.errors.push(error),
+            }
+            if log.lock().gone {
+                continue;
             }
             // Taken for each log, so that a flush need not wait for all of them.
             let maintenance = shared.maintenance.lock();
@@ -175,19 +180,19 @@ impl Log {
 
     /// Unlinks what lies below a start that is durable. The caller holds the maintenance lock.
     fn remove_below_start(&self) -> Result<usize, DiskError> {
+        self.keep_producers()?;
         let (dir, stale, removed) = {
             let mut state = self.lock();
             let start = state.start;
-            if state.gone {
-                return Ok(0);
-            }
             let Some(written) = &mut state.written else { return Ok(0) };
-            let too_early = !written.start_is_durable() && !bugs::unlink_before_start_is_durable();
-            if too_early || !written.cut_is_durable() {
+            if !written.may_remove() {
                 return Ok(0);
             }
             let before = written.segments.list().len();
-            if written.segments.drop_below(start) {
+            // One that came since the producers were kept waits for the next round.
+            let (_, first_kept) = written.segments.below(start);
+            let known = written.segments.producers_known_at(first_kept);
+            if known && written.segments.drop_below(start) {
                 written.bump_generation();
             }
             let removed = before - written.segments.list().len();
@@ -203,6 +208,44 @@ impl Log {
             written.segments.stale.retain(|name| !stale.contains(name));
         }
         Ok(removed)
+    }
+
+    /// Before segments go: what their batches say of producers must be had without them.
+    fn keep_producers(&self) -> Result<(), DiskError> {
+        let (at, source, dir, generation) = {
+            let state = self.lock();
+            let Some(written) = &state.written else { return Ok(()) };
+            let (count, first_kept) = written.segments.below(state.start);
+            let known = written.segments.producers_known_at(first_kept);
+            if count == 0 || known || !written.may_remove() {
+                return Ok(());
+            }
+            let Some(dir) = written.segments.dir.clone() else { return Ok(()) };
+            let source = written.segments.producers_source(&self.shared, first_kept, first_kept);
+            (first_kept, source, dir, written.generation.load(Ordering::Acquire))
+        };
+        let producers = source.load()?.producers;
+        let mut files = FlushFiles::new(&self.shared);
+        files.write_producers(&dir, at, &producers)?;
+        if let Err(error) = files.sync() {
+            self.shared.stop(format!("syncing the producers' state failed: {error}"));
+            return Err(error);
+        }
+        let mut state = self.lock();
+        if let Some(written) = &mut state.written
+            && written.generation.load(Ordering::Acquire) == generation
+        {
+            written.segments.add_sidecars([at].into_iter());
+        }
+        Ok(())
+    }
+}
+
+impl Written {
+    /// Whether files may go now: not before the journal durably says why.
+    fn may_remove(&self) -> bool {
+        let start_is_durable = self.start_is_durable() || bugs::unlink_before_start_is_durable();
+        start_is_durable && self.cut_is_durable()
     }
 }
 

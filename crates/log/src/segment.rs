@@ -178,10 +178,16 @@ impl Segments {
         self.active = None;
     }
 
-    /// Drops the segments that lie wholly below `start`. Says whether there were any.
-    pub(crate) fn drop_below(&mut self, start: Offset) -> bool {
+    /// How many segments lie wholly below `start`, and where the first other one begins.
+    pub(crate) fn below(&self, start: Offset) -> (usize, Offset) {
         let ends_below = |index: usize| self.end_of(index) <= start;
         let count = (0..self.list.len()).take_while(|index| ends_below(*index)).count();
+        (count, self.list.get(count).map_or(self.end, |segment| segment.base))
+    }
+
+    /// Drops the segments that lie wholly below `start`. Says whether there were any.
+    pub(crate) fn drop_below(&mut self, start: Offset) -> bool {
+        let (count, _) = self.below(start);
         let gone: Vec<Segment> = self.list.drain(..count).collect();
         for segment in &gone {
             self.discard_segment(segment.base);
@@ -190,6 +196,11 @@ impl Segments {
             self.active = None;
         }
         !gone.is_empty()
+    }
+
+    /// Whether the producers at `at` are known without the batches below it.
+    pub(crate) fn producers_known_at(&self, at: Offset) -> bool {
+        self.sidecars.is_empty() || self.sidecars.contains(&at)
     }
 
     /// A flush wrote these.

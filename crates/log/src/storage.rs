@@ -353,11 +353,7 @@ impl Storage {
     /// As [`Storage::admit`], without waiting.
     #[must_use]
     pub fn try_admit(&self, class: Class, bytes: usize) -> Option<Permit> {
-        match self.shared.admission.ask(class, bytes) {
-            Ok(Asked::Granted(permit)) => Some(permit),
-            // Leaving the queue: the waiter is dropped with its receiver.
-            Ok(Asked::Queued(_)) | Err(_) => None,
-        }
+        self.shared.admission.ask_once(class, bytes)
     }
 
     /// Saves the Raft vote; returns when it is durable.
@@ -481,6 +477,8 @@ impl Prepared {
             stopped: watch::channel(None).0,
             locks: Mutex::new(locks),
         };
+        // Every run begins in a journal file of its own; after many short ones there is little room.
+        shared.feel_pressure();
         (Storage { shared: Arc::new(shared) }, report)
     }
 }
