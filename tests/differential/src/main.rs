@@ -19,6 +19,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Parser;
 
@@ -103,6 +104,7 @@ fn compare_one(
     allowed: &[Allowed],
     used: &mut HashSet<String>,
 ) -> Result<bool, String> {
+    let begin = Instant::now();
     let kafka = match (&arguments.kafka, &arguments.oracle) {
         (Some(target), _) => play(scenario, *target).map_err(|error| format!("Kafka: {error}"))?,
         (None, Some(oracle)) => Transcript::parse(&read(&recorded(oracle, scenario))?),
@@ -115,7 +117,7 @@ fn compare_one(
             .map_err(|error| format!("{}: {error}", path.display()))?;
     }
     let Some(target) = arguments.chronik else {
-        println!("recorded {} ({} steps)", scenario.name, kafka.steps.len());
+        println!("recorded {} ({} steps, {:?})", scenario.name, kafka.steps.len(), begin.elapsed());
         return Ok(true);
     };
     let ours = play(scenario, target).map_err(|error| format!("Chronik: {error}"))?;

@@ -12,8 +12,9 @@ use chronik_types::{ErrorCode, Uuid};
 use crate::batches;
 use crate::tree::Value;
 
-/// How far from this machine's clock a time may be and still be "now".
-const NOW_WINDOW_MS: u64 = 3_600_000;
+/// How far from this machine's clock a time may be and still be "now": more than the scenarios'
+/// times around the present.
+const NOW_WINDOW_MS: u64 = 3 * 3_600_000;
 
 /// The words for the values of one target; a scenario has its own.
 #[derive(Debug, Default)]

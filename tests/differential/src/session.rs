@@ -96,6 +96,26 @@ impl Session {
         self.receive::<M>(0, label, version)
     }
 
+    /// As [`Session::ask`], of a question that may never be answered.
+    ///
+    /// # Errors
+    /// As [`Session::ask`].
+    pub fn ask_briefly<'q, M>(
+        &mut self,
+        label: &str,
+        version: i16,
+        request: &M,
+    ) -> Result<(), Failure>
+    where
+        M: Request<'q>,
+        for<'r> M::Response<'r>: Debug,
+    {
+        self.send(0, version, request)?;
+        let received = self.connection(0)?.receive_within(Duration::from_millis(700));
+        self.record::<M>(0, label, version, received);
+        Ok(())
+    }
+
     /// Sends a request and does not record the answer: a preparation.
     ///
     /// # Errors

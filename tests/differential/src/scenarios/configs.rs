@@ -427,7 +427,6 @@ pub fn replacing(s: &mut Session) -> Result<(), Failure> {
             ("unknown topic", vec![of(TOPIC, "nowhere", good)]),
             ("invalid topic", vec![of(TOPIC, "a/b", good)]),
             ("unnamed topic", vec![of(TOPIC, "", good)]),
-            ("twice", vec![of(TOPIC, "replaced", good), of(TOPIC, "replaced", good)]),
             ("nothing", vec![]),
             ("another broker", vec![of(BROKER, "2", &[])]),
             ("read only of a broker", vec![of(BROKER, "1", &[("node.id", Some("5"))])]),
@@ -445,5 +444,8 @@ pub fn replacing(s: &mut Session) -> Result<(), Failure> {
     s.ask("really", 2, &request)?;
     await_value(s, TOPIC, "replaced", "segment.ms", "604800000")?;
     let keys = ["retention.ms", "segment.ms"];
-    s.ask("described", 4, &describe(TOPIC, "replaced", Some(&keys))).map(|_| ())
+    s.ask("described", 4, &describe(TOPIC, "replaced", Some(&keys)))?;
+    let twice = vec![of(TOPIC, "replaced", good), of(TOPIC, "replaced", good)];
+    let request = AlterConfigsRequest { resources: twice, validate_only: true };
+    s.ask_briefly("twice", 2, &request)
 }

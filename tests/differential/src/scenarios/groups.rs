@@ -3,7 +3,7 @@
 use chronik_protocol::api::ApiKey;
 use chronik_protocol::messages::*;
 
-use super::setup::{coordinator, until, versions};
+use super::setup::{brief, coordinator, until, versions};
 use crate::session::{Failure, Session};
 
 /// A member as its requests name it.
@@ -151,12 +151,10 @@ pub fn joining(s: &mut Session) -> Result<(), Failure> {
         ask("no protocols", JoinGroupRequest { protocols: vec![], ..base.clone() })?;
         ask("no protocol type", JoinGroupRequest { protocol_type: "".into(), ..base.clone() })?;
         if version >= 5 {
-            for instance in ["", ".", "a b", &"i".repeat(250)] {
-                let request = JoinGroupRequest {
-                    group_instance_id: Some(instance.to_owned().into()),
-                    ..base.clone()
-                };
-                ask(&format!("instance {instance:.9?} of {}", instance.len()), request)?;
+            for (at, instance) in ["", ".", "a b", &"i".repeat(250)].into_iter().enumerate() {
+                let group = format!("door-{at}-v{version}");
+                let request = Member::fixed(&group, instance).join();
+                ask(&format!("instance {}", brief(instance)), request)?;
             }
         }
         alone(s, version)?;
@@ -374,6 +372,13 @@ pub fn administration(s: &mut Session) -> Result<(), Failure> {
     coordinator(s, "held")?;
     let mut held = Member::new("held");
     held.enter(s, 0, 9, "held")?;
+    // Kafka describes what its log has, which is a moment later.
+    until(s, "the group is described", |s| {
+        let request = DescribeGroupsRequest { groups: vec!["held".into()], ..Default::default() };
+        let reply = s.prepare(5, &request)?;
+        let response = reply.read::<DescribeGroupsRequest<'_>>()?;
+        Ok(response.groups.iter().all(|group| group.group_state != "Dead"))
+    })?;
     for version in versions(ApiKey::DescribeGroups) {
         for operations in [false, true] {
             if operations && version < 3 {

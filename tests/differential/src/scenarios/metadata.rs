@@ -4,7 +4,7 @@ use chronik_protocol::api::ApiKey;
 use chronik_protocol::messages::*;
 use chronik_types::Uuid;
 
-use super::setup::{await_partitions, metadata_of, topic, versions};
+use super::setup::{await_partitions, brief, metadata_of, topic, versions};
 use crate::session::{Failure, Session};
 
 fn named(name: &'static str) -> MetadataRequestTopic<'static> {
@@ -24,7 +24,7 @@ pub fn topics(s: &mut Session) -> Result<(), Failure> {
             s.ask(&format!("{label} v{version}"), version, request).map(|_| ())
         };
         for name in ["", ".", "..", "a/b", "a b", "\u{e4}", "__consumer_offsets", long] {
-            ask(&format!("named {:.20?}", name), &of(vec![named(name)]))?;
+            ask(&format!("named {}", brief(name)), &of(vec![named(name)]))?;
         }
         ask("twice", &of(vec![named("asked"), named("asked")]))?;
         ask("known and not", &of(vec![named("asked"), named("a\0b")]))?;

@@ -30,6 +30,12 @@ pub fn ends(key: ApiKey) -> Vec<i16> {
     versions
 }
 
+/// A text as part of a step's label: its beginning and its length.
+pub fn brief(text: &str) -> String {
+    let start: String = text.chars().take(12).collect();
+    format!("{start:?} of {}", text.len())
+}
+
 /// Creates a topic and waits until its partitions can be written.
 pub fn topic(
     s: &mut Session,

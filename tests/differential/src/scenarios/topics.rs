@@ -4,7 +4,7 @@ use chronik_protocol::api::ApiKey;
 use chronik_protocol::messages::*;
 use chronik_types::Uuid;
 
-use super::setup::{await_no_topic, await_partitions, ends, topic, versions};
+use super::setup::{await_no_topic, await_partitions, brief, ends, topic, versions};
 use crate::session::{Failure, Session};
 
 fn new(name: &str) -> CreatableTopic<'_> {
@@ -48,7 +48,7 @@ pub fn creation(s: &mut Session) -> Result<(), Failure> {
             s.ask(&format!("{label} v{version}"), version, &request).map(|_| ())
         };
         for name in ["", ".", "..", "a b", "a/b", "\u{e4}", "a\0b", &longest, &longer] {
-            check(&format!("name {name:.20?} of {}", name.len()), vec![new(name)])?;
+            check(&format!("name {}", brief(name)), vec![new(name)])?;
         }
         check("existing", vec![new("existing.topic")])?;
         check("collides", vec![new("existing_topic")])?;
