@@ -129,7 +129,7 @@ async fn dispatch(broker: &Arc<Broker>, ctx: Context, body: &[u8]) -> Reply {
         ApiKey::OffsetDelete => {
             answer(c, body, |r| group_admin::delete_offsets(broker, c, r)).await
         }
-        ApiKey::CreateTopics => answer(c, body, |r| create_topics::handle(broker, c, r)).await,
+        ApiKey::CreateTopics => answer(c, body, |r| create_topics::handle(broker, r)).await,
         ApiKey::DeleteTopics => answer(c, body, |r| delete_topics::handle(broker, c, r)).await,
         ApiKey::CreatePartitions => {
             answer(c, body, |r| api::create_partitions::handle(broker, r)).await

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chronik_net::{Connection, Reply};
 use chronik_protocol::api::ApiKey;
 use chronik_protocol::codec::Chunks;
-use chronik_protocol::codec::{Decode, Encode, decode_whole};
+use chronik_protocol::codec::{Decode, Encode, Reader};
 use chronik_protocol::header;
 use chronik_types::Monotonic;
 
@@ -28,9 +28,10 @@ pub(crate) struct Context {
 
 impl Context {
     /// The request in `body`, or `None` (with a word in the trace) if it is malformed; then the
-    /// connection is closed, as in Kafka.
+    /// connection is closed, as in Kafka. Bytes behind the message are ignored, as in Kafka:
+    /// librdkafka sends some with Metadata 13.
     pub fn decode<'b, M: Decode<'b>>(&self, body: &'b [u8]) -> Option<M> {
-        decode_whole(body, self.version)
+        M::decode(&mut Reader::new(body), self.version)
             .inspect_err(|error| {
                 tracing::info!(
                     peer = %self.connection.peer, api = self.api_key.name(), version = self.version, %error,

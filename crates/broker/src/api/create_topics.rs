@@ -13,23 +13,19 @@ use chronik_protocol::messages::{
 use chronik_types::{BrokerId, ErrorCode, TopicId};
 
 use crate::Broker;
-use crate::api::context::Context;
 use crate::controller_runtime::code_of;
 
 /// How long an automatic creation may take; nobody waits for it longer than a client's timeout.
 const AUTO_CREATE_PATIENCE: Duration = Duration::from_secs(15);
-/// The first version that may leave counts to the broker.
-const WITH_DEFAULTS: i16 = 4;
 
 /// Serves one request.
 pub(crate) async fn handle(
     broker: &Arc<Broker>,
-    ctx: &Context,
     request: CreateTopicsRequest<'_>,
 ) -> CreateTopicsResponse<'static> {
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let names: Vec<String> = request.topics.iter().map(|topic| topic.name.to_string()).collect();
-    let topics = request.topics.into_iter().map(|t| creatable(broker, ctx, t)).collect();
+    let topics = request.topics.into_iter().map(|t| creatable(broker, t)).collect();
     let ask = CreateTopics { topics, validate_only: request.validate_only };
     let deadline = broker.env.clock.monotonic().after(timeout);
     let answered = broker.controller.ask(Request::CreateTopics(ask), deadline).await;
@@ -46,11 +42,7 @@ pub(crate) async fn handle(
     CreateTopicsResponse { topics, ..Default::default() }
 }
 
-fn creatable(
-    broker: &Broker,
-    ctx: &Context,
-    topic: messages::CreatableTopic<'_>,
-) -> CreatableTopic {
+fn creatable(broker: &Broker, topic: messages::CreatableTopic<'_>) -> CreatableTopic {
     // Before version 4 a count of -1 had no meaning; 0 is refused with the code it had then.
     let understood = |n: i32| if n == -1 && ctx.version < WITH_DEFAULTS { 0 } else { n };
     let manual = !topic.assignments.is_empty();
@@ -60,8 +52,8 @@ fn creatable(
     CreatableTopic {
         name: topic.name.into_owned(),
         topic_id: TopicId(broker.env.rng.uuid()),
-        num_partitions: partitions,
-        replication_factor: i16::try_from(factor).unwrap_or(0),
+        num_partitions: topic.num_partitions,
+        replication_factor: topic.replication_factor,
         assignments: topic
             .assignments
             .into_iter()

@@ -5,13 +5,16 @@ use chronik_protocol::messages::{
     DescribeQuorumResponsePartitionData, DescribeQuorumResponseTopicData, Listener, Node,
 };
 use chronik_raft::QuorumMember;
-use chronik_types::{BrokerId, ErrorCode};
+use chronik_types::{BrokerId, ErrorCode, Uuid};
 
 use crate::Broker;
 use crate::api::context::Context;
 
 /// The name clients ask for: Kafka's own metadata topic.
 const KAFKA_METADATA_TOPIC: &str = "__cluster_metadata";
+
+/// The first version that tells of directories and endpoints.
+const WITH_NODES: i16 = 2;
 
 /// Serves one request.
 pub(crate) fn handle(
@@ -32,7 +35,7 @@ pub(crate) fn handle(
     let members = broker.metadata.members();
     let leadership = broker.metadata.leadership();
     let states = |voter: bool| {
-        members.iter().filter(|m| m.voter == voter).map(|m| state(broker, m)).collect()
+        members.iter().filter(|m| m.voter == voter).map(|m| state(broker, ctx, m)).collect()
     };
     let partition = DescribeQuorumResponsePartitionData {
         partition_index: 0,
@@ -48,7 +51,7 @@ pub(crate) fn handle(
         topic_name: KAFKA_METADATA_TOPIC.into(),
         partitions: vec![partition],
     };
-    let nodes = if ctx.version >= 2 {
+    let nodes = if ctx.version >= WITH_NODES {
         members.iter().map(|member| node(broker, member)).collect()
     } else {
         Vec::new()
@@ -56,11 +59,15 @@ pub(crate) fn handle(
     DescribeQuorumResponse { error_message: None, topics: vec![topic], nodes, ..Default::default() }
 }
 
-fn state(broker: &Broker, member: &QuorumMember) -> DescribeQuorumReplicaState {
+fn state(broker: &Broker, ctx: &Context, member: &QuorumMember) -> DescribeQuorumReplicaState {
     let now = broker.env.clock.wall().0;
     DescribeQuorumReplicaState {
         replica_id: member.node_id.0,
-        replica_directory_id: member.member.directory.0,
+        replica_directory_id: if ctx.version >= WITH_NODES {
+            member.member.directory.0
+        } else {
+            Uuid::ZERO
+        },
         log_end_offset: member.log_end.map_or(-1, |end| end.0),
         // A leader is always caught up with itself, and is the only voter.
         last_fetch_timestamp: now,

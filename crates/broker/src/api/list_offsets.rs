@@ -21,6 +21,9 @@ const MAX_TIMESTAMP: (i64, i16) = (-3, 7);
 const EARLIEST_LOCAL: (i64, i16) = (-4, 8);
 const LATEST_TIERED: (i64, i16) = (-5, 9);
 
+/// The first version whose answer names the leader epoch.
+const WITH_LEADER_EPOCH: i16 = 4;
+
 /// Serves one request.
 pub(crate) async fn handle<'r>(
     broker: &Broker,
@@ -46,7 +49,7 @@ pub(crate) async fn handle<'r>(
                 true => Err(ErrorCode::InvalidRequest),
                 false => find(broker, ctx, &topic.name, &part).await,
             };
-            partitions.push(response(part.partition_index, found));
+            partitions.push(response(ctx.version, part.partition_index, found));
         }
         topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
     }
@@ -95,7 +98,11 @@ async fn lookup(broker: &Broker, lookup: TimestampLookup) -> Result<Found, Error
     Ok(found.map_or(NOTHING, |record| (record.offset, record.timestamp, record.epoch)))
 }
 
-fn response(index: i32, found: Result<Found, ErrorCode>) -> ListOffsetsPartitionResponse {
+fn response(
+    version: i16,
+    index: i32,
+    found: Result<Found, ErrorCode>,
+) -> ListOffsetsPartitionResponse {
     let code = found.err().unwrap_or(ErrorCode::None);
     let (offset, timestamp, epoch) = found.unwrap_or(NOTHING);
     ListOffsetsPartitionResponse {
@@ -103,6 +110,6 @@ fn response(index: i32, found: Result<Found, ErrorCode>) -> ListOffsetsPartition
         error_code: code.code(),
         timestamp: timestamp.0,
         offset: offset.0,
-        leader_epoch: epoch.0,
+        leader_epoch: if version >= WITH_LEADER_EPOCH { epoch.0 } else { LeaderEpoch::NONE.0 },
     }
 }
