@@ -86,7 +86,8 @@ struct Driver<'c, S: ?Sized, Io> {
     in_flight_max: usize,
     send_queue_bytes_max: usize,
     stage: Stage,
-    /// Whether frames received before the connection left `Serving` are still to be executed.
+    /// Whether frames received before the peer was lost are still to be executed. When it ended
+    /// its side in order there are none: the end is seen after the last whole frame.
     executes_received: bool,
     calling: Option<Call<'c>>,
     inbound: Inbound,
@@ -136,7 +137,7 @@ impl<'c, S: Service + ?Sized, Io: AsyncRead + AsyncWrite + Unpin> Driver<'c, S, 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         match self.connection.asked(cx.waker()) {
             Asked::Nothing => {}
-            Asked::Drain => self.drain(CloseReason::Shutdown, false),
+            Asked::Drain => self.drain(CloseReason::Shutdown),
             Asked::Close => return Poll::Ready(CloseReason::Shutdown),
         }
         let mut turn = REQUESTS_PER_TURN;
@@ -200,11 +201,11 @@ impl<'c, S: Service + ?Sized, Io: AsyncRead + AsyncWrite + Unpin> Driver<'c, S, 
             };
             match next {
                 Ok(Some(frame)) => return Poll::Ready(frame),
-                Ok(None) if serving => self.drain(CloseReason::PeerClosed, true),
+                Ok(None) if serving => self.drain(CloseReason::PeerClosed),
                 Ok(None) => self.executes_received = false,
                 Err(InboundError::Length(length)) => {
                     tracing::debug!(connection = ?self.connection, length, "no request's length");
-                    self.drain(CloseReason::FrameLength, false);
+                    self.drain(CloseReason::FrameLength);
                 }
                 Err(InboundError::Io(error)) => {
                     tracing::debug!(connection = ?self.connection, %error, "reading failed");
@@ -221,7 +222,7 @@ impl<'c, S: Service + ?Sized, Io: AsyncRead + AsyncWrite + Unpin> Driver<'c, S, 
             Reply::Now(response) if !orphaned => self.responses.push_ready(response),
             Reply::Later(later) if !orphaned => self.responses.push_later(later),
             Reply::Now(_) | Reply::Later(_) | Reply::Nothing => {}
-            Reply::Close => self.drain(CloseReason::Service, false),
+            Reply::Close => self.drain(CloseReason::Service),
         }
     }
 
@@ -237,17 +238,15 @@ impl<'c, S: Service + ?Sized, Io: AsyncRead + AsyncWrite + Unpin> Driver<'c, S, 
         if let Err(error) = self.outbound.push(response) {
             tracing::error!(connection = ?self.connection, %error, "the connection is closed");
             self.responses.clear();
-            self.drain(CloseReason::ResponseTooLong, false);
+            self.drain(CloseReason::ResponseTooLong);
         }
     }
 
-    /// Ends the reading of requests; the responses in flight still leave.
-    fn drain(&mut self, reason: CloseReason, executes_received: bool) {
+    /// Ends the taking of requests; the responses in flight still leave.
+    fn drain(&mut self, reason: CloseReason) {
+        self.executes_received = false;
         if self.stage == Stage::Serving {
             self.stage = Stage::Draining(reason);
-            self.executes_received = executes_received;
-        } else {
-            self.executes_received &= executes_received;
         }
     }
 
