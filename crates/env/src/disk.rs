@@ -133,6 +133,13 @@ pub trait Disk: Send + Sync {
     /// What the system says.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
 
+    /// Bytes the filesystem of `path` has in all.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    fn total_bytes(&self, path: &Path) -> io::Result<u64>;
+
     /// Takes the exclusive lock of a file, creating it if it is missing.
     ///
     /// # Errors

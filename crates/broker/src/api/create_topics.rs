@@ -43,12 +43,6 @@ pub(crate) async fn handle(
 }
 
 fn creatable(broker: &Broker, topic: messages::CreatableTopic<'_>) -> CreatableTopic {
-    // Before version 4 a count of -1 had no meaning; 0 is refused with the code it had then.
-    let understood = |n: i32| if n == -1 && ctx.version < WITH_DEFAULTS { 0 } else { n };
-    let manual = !topic.assignments.is_empty();
-    let partitions = if manual { topic.num_partitions } else { understood(topic.num_partitions) };
-    let factor = i32::from(topic.replication_factor);
-    let factor = if manual { factor } else { understood(factor) };
     CreatableTopic {
         name: topic.name.into_owned(),
         topic_id: TopicId(broker.env.rng.uuid()),

@@ -80,7 +80,10 @@ fn sizes(broker: &Broker, request: &DescribeLogDirsRequest<'_>) -> HashMap<PathB
 /// Total and usable bytes of the volume of `dir`; -1 where they cannot be told.
 async fn space(broker: &Arc<Broker>, dir: &std::path::Path) -> (i64, i64) {
     let (disk, dir) = (Arc::clone(&broker.env.disk), dir.to_owned());
-    let free = chronik_env::blocking(move || disk.free_bytes(&dir)).await;
-    let free = free.ok().and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or(-1);
-    (-1, free)
+    let (total, free) =
+        chronik_env::blocking(move || (disk.total_bytes(&dir), disk.free_bytes(&dir))).await;
+    let told = |bytes: std::io::Result<u64>| {
+        bytes.ok().and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or(-1)
+    };
+    (told(total), told(free))
 }

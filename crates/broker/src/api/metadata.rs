@@ -20,6 +20,8 @@ use crate::api::create_topics;
 const WITH_OFFLINE_REPLICAS: i16 = 1;
 /// The first version with a code for a leader that this listener cannot name.
 const WITH_LISTENER_NOT_FOUND: i16 = 6;
+/// The first version that may name topics by id.
+const BY_TOPIC_ID: i16 = 12;
 /// The operations on a topic or cluster nobody asked for.
 const NOT_ASKED: i32 = i32::MIN;
 /// Every operation a topic has, as bits of Kafka's numbers: read, write, create, delete, alter,
@@ -95,15 +97,10 @@ async fn named<'r>(
     let mut missing = Vec::new();
     for asked in wanted {
         let id = TopicId(asked.topic_id);
+        // Java's client leaves the name empty, not null, when it asks by id.
+        let by_id = ctx.version >= BY_TOPIC_ID && (asked.name.is_none() || !id.is_zero());
         let answer = match asked.name {
-            None => match image.topic(id) {
-                Some(topic) => present(broker, ctx, image, topic),
-                None => absent(None, id.0, ErrorCode::UnknownTopicId),
-            },
-            Some(_) if !id.is_zero() && ctx.version >= 12 => {
-                absent(asked.name, id.0, ErrorCode::InvalidRequest)
-            }
-            Some(name) => match image.topic_named(&name) {
+            Some(name) if !by_id => match image.topic_named(&name) {
                 Some(topic) => present(broker, ctx, image, topic),
                 None => {
                     let code = if validate_topic_name(&name).is_ok() {
@@ -114,6 +111,10 @@ async fn named<'r>(
                     };
                     absent(Some(name), Uuid::ZERO, code)
                 }
+            },
+            _ => match image.topic(id) {
+                Some(topic) => present(broker, ctx, image, topic),
+                None => absent(None, id.0, ErrorCode::UnknownTopicId),
             },
         };
         answers.push(answer);

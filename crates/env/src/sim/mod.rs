@@ -271,6 +271,11 @@ impl Disk for SimDisk {
         Ok(state.capacity.saturating_sub(state.tree.used_bytes()))
     }
 
+    fn total_bytes(&self, path: &Path) -> io::Result<u64> {
+        self.before(CallKind::FreeBytes, path)?;
+        Ok(self.state.lock().capacity)
+    }
+
     fn lock_exclusive(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
         self.open(path, OpenMode::CREATE)?;
         let mut state = self.state.lock();
