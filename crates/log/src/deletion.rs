@@ -209,6 +209,26 @@ impl Shared {
         Ok(())
     }
 
+    /// Renames the directory of a deleted log, if this is one: its name is needed again. Its DROP
+    /// is durable, or what needs the name could not be.
+    pub(crate) fn retire_deleted(&self, dir: &Path) -> Result<bool, DiskError> {
+        let mut deletions = self.deletions.lock();
+        let of_it = |deletion: &&mut Deletion| match deletion {
+            Deletion::Dropping { dir: of, .. } => of.as_deref() == Some(dir),
+            Deletion::Retire(of) => **of == *dir,
+            Deletion::Unlink(_) => false,
+        };
+        let Some(deletion) = deletions.iter_mut().find(of_it) else { return Ok(false) };
+        let renamed = self.retire_dir(dir, DELETE_SUFFIX)?;
+        if let Deletion::Dropping { dir, .. } = deletion {
+            *dir = None;
+            deletions.push(Deletion::Unlink(renamed));
+        } else {
+            *deletion = Deletion::Unlink(renamed);
+        }
+        Ok(true)
+    }
+
     fn retire(&self, dir: &Arc<Path>) -> Result<(), DiskError> {
         match self.retire_dir(dir, DELETE_SUFFIX) {
             Ok(renamed) => self.unlink(&renamed),

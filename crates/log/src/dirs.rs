@@ -5,7 +5,7 @@
 //!   in it says.
 //! - Only directories of logs that were flushed exist.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,6 +32,8 @@ struct Known {
     places: Vec<Place>,
     /// Directory name to index in `places`.
     by_name: HashMap<String, usize>,
+    /// Names of directories whose making was begun and in which nothing counts yet.
+    unfinished: HashSet<String>,
     leftovers: Vec<PathBuf>,
 }
 
@@ -55,8 +57,12 @@ impl Dirs {
             return Err(OpenError::NoLogDirs);
         }
         let mut locks = Vec::new();
-        let mut known =
-            Known { places: Vec::new(), by_name: HashMap::new(), leftovers: Vec::new() };
+        let mut known = Known {
+            places: Vec::new(),
+            by_name: HashMap::new(),
+            unfinished: HashSet::new(),
+            leftovers: Vec::new(),
+        };
         for path in paths {
             env.disk.create_dir_all(path).map_err(DiskError::io(path))?;
             let lock = path.join(LOCK_FILE);
@@ -123,13 +129,29 @@ impl Dirs {
             None => PathBuf::from(name),
         };
         known.by_name.insert(name.to_owned(), index);
+        known.unfinished.insert(name.to_owned());
         path.into()
+    }
+
+    /// Nothing in this directory counts: a crash interrupted its first flush.
+    pub(crate) fn set_unfinished(&self, name: &str) {
+        self.known.lock().unfinished.insert(name.to_owned());
+    }
+
+    /// A flush into this directory has begun to count.
+    pub(crate) fn set_finished(&self, name: &str) {
+        self.known.lock().unfinished.remove(name);
+    }
+
+    pub(crate) fn is_unfinished(&self, name: &str) -> bool {
+        self.known.lock().unfinished.contains(name)
     }
 
     /// The directory is gone, or has another name.
     pub(crate) fn forget(&self, dir: &Path) {
         let Some(name) = dir.file_name().and_then(|name| name.to_str()) else { return };
         let mut known = self.known.lock();
+        known.unfinished.remove(name);
         if let Some(index) = known.by_name.remove(name)
             && let Some(place) = known.places.get_mut(index)
         {

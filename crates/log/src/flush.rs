@@ -24,6 +24,7 @@ use chronik_protocol::batch::BatchHeader;
 use chronik_types::{LeaderEpoch, Offset};
 
 use crate::config::LogConfig;
+use crate::dirs::dir_name;
 use crate::error::{FlushError, Stopped};
 use crate::flush_files::{FlushFiles, Written as WrittenFiles};
 use crate::log::{Log, State, Written};
@@ -350,8 +351,11 @@ impl Log {
         })?;
         written.fact_tickets.push(ticket);
         written.segments.stale.retain(|name| !plan.stale.contains(name));
-        if done.dir.is_some() {
-            written.segments.dir.clone_from(&done.dir);
+        if let Some(dir) = &done.dir {
+            if written.segments.dir.is_none() {
+                self.shared.dirs.set_finished(&dir_name(&self.topic, self.partition.partition));
+            }
+            written.segments.dir = Some(Arc::clone(dir));
         }
         let charge = written.tail.charge(plan.from, plan.end);
         written.segments.flushed(plan.end, &done.segments, done.active.map(Box::new));
@@ -386,9 +390,6 @@ impl Written {
     /// Whatever a flush has written does not count: new files go with the next one, and the ends
     /// of the others are cut. What it was to remove may be there still.
     fn give_up_flush(&mut self, done: &WrittenFiles) {
-        if done.dir.is_some() {
-            self.segments.dir.clone_from(&done.dir);
-        }
         self.segments.active = None;
         self.segments.discard_created(done.created());
         done.sidecars.iter().for_each(|sidecar| self.segments.discard_sidecar(sidecar.at));

@@ -155,22 +155,37 @@ impl<'s> FlushFiles<'s> {
         Ok(())
     }
 
-    /// Makes the directory of a log that was never flushed. What has its name already is another
-    /// log's, or the journal would know; it is moved out of the way, not deleted.
+    /// Makes the directory of a log that was never flushed. What has its name already is a deleted
+    /// log's that is still to be removed, or another log's, or the journal would know; the latter
+    /// is moved out of the way, not deleted.
     fn create_dir(&mut self, plan: &Plan) -> Result<Arc<Path>, DiskError> {
         let shared = self.shared;
         let name = dir_name(&plan.log.topic, plan.log.partition.partition);
         if let Some(dir) = shared.dirs.find(&name) {
-            let stray = shared.retire_dir(&dir, STRAY_SUFFIX)?;
-            tracing::warn!(?dir, ?stray, "a directory that belongs to no known log was renamed");
+            if shared.dirs.is_unfinished(&name) {
+                // Nothing in it counts, not even its own name.
+                let removed = shared.env.disk.remove_dir_all(&dir).map_err(DiskError::io(&dir));
+                if let Err(error) = removed
+                    && !error.is_not_found()
+                {
+                    return Err(error);
+                }
+                shared.files.forget_below(&dir);
+                self.make_dir(plan, &dir)?;
+                return Ok(dir);
+            }
+            if !shared.retire_deleted(&dir)? {
+                let stray = shared.retire_dir(&dir, STRAY_SUFFIX)?;
+                tracing::warn!(
+                    ?dir,
+                    ?stray,
+                    "a directory that belongs to no known log was renamed"
+                );
+            }
         }
         let dir = shared.dirs.place(&name);
-        let made = self.make_dir(plan, &dir);
-        if made.is_err() {
-            // The next attempt begins from nothing; what was made is used then.
-            shared.dirs.forget(&dir);
-        }
-        made.map(|()| dir)
+        self.make_dir(plan, &dir)?;
+        Ok(dir)
     }
 
     fn make_dir(&mut self, plan: &Plan, dir: &Path) -> Result<(), DiskError> {

@@ -219,6 +219,12 @@ fn find_segments(
         // Another partition's of the same name; the first flush moves it out of the way.
         return Ok(Segments::empty(replayed.flushed_end));
     }
+    if *flushed == Flushed::default() {
+        // A crash interrupted the first flush; that what it made can be seen does not make it
+        // durable.
+        shared.dirs.set_unfinished(&name);
+        return Ok(Segments::empty(replayed.flushed_end));
+    }
     let listing = env.disk.read_dir(&dir).map_err(DiskError::io(&dir))?;
     let mut files = Listing::new(&listing, flushed, replayed);
     if let Some((base, bytes)) = flushed.active_segment {

@@ -216,7 +216,7 @@ impl World {
         Env {
             disk: Arc::new(self.disk.clone()),
             clock: Arc::clone(&self.clock) as Arc<dyn chronik_env::Clock>,
-            rng: self.rng.fork("env"),
+            rng: self.rng.fork(&format!("env {}", self.seen.operations)),
         }
     }
 
