@@ -8,7 +8,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from rig import Failure, Missing, NotStarted, await_state, command
+from rig import Failure, Late, Missing, NotStarted, await_state, command
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 KAFKA_SH = REPOSITORY / "tests/clients/kafka.sh"
@@ -73,9 +73,7 @@ class Broker:
             return self.ready_text in self.log()
         try:
             await_state("the broker's start", ready, READY_TIMEOUT_S)
-        except NotStarted:
-            raise
-        except Failure as failure:
+        except Late as failure:
             raise NotStarted(f"{failure}:\n{self.tail()}") from None
 
     def log(self):

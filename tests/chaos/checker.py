@@ -31,6 +31,7 @@ COMMIT_REGRESS = "commit-regress"
 LOST_COMMIT = "lost-commit"
 NO_PROGRESS = "no-progress"
 PRODUCER_FATAL = "producer-fatal"
+UNREADABLE = "unreadable"
 INCOMPLETE = "incomplete-history"
 
 EXAMPLES = 5
@@ -104,7 +105,10 @@ class Checker:
             self.offsets[p] = sorted(log)
             for offset in self.offsets[p]:
                 self.places[log[offset]].append((p, offset))
-        for p in sorted({send.p for send in self.h.sends.values()} - set(last)):
+        refused = {event["p"]: event["error"] for event in self.h.unreadable if event["p"] not in last}
+        for p, error in sorted(refused.items()):
+            self.report.add(UNREADABLE, f"{p}: {error}")
+        for p in sorted({send.p for send in self.h.sends.values()} - set(last) - set(refused)):
             self.report.add(INCOMPLETE, f"{p} was not read to its end after the last fault")
 
     def observations(self):

@@ -12,12 +12,11 @@ from checker import check
 from churn import Churn
 from finalread import final_read
 from history import Writer, load
-from rig import Failure, await_state
+from rig import Failure, Late, await_state
 from workload import Workload, standard
 
 TOPICS = {"chaos-a": 4, "chaos-b": 4}
 TOPIC_CONFIG = {"segment.bytes": str(1 << 20)}
-PROGRESS_TIMEOUT_S = 30
 # How long the clients work undisturbed before a fault, once all of them got something done.
 WORK_S = (0.1, 0.7)
 SETUP_TIMEOUT_S = 30
@@ -31,8 +30,10 @@ class Plan:
     overrides: dict = field(default_factory=dict)
     env: dict = field(default_factory=dict)
     limit_s: float = 600
-    # Workers whose progress each cycle waits for; a broker that loses data may well stall some.
-    await_progress: bool = True
+    # How long all workers may take to get on after a start. With `must_get_on=False`, for a broker that is to lose data, the cycles
+    # end there and the history is judged.
+    patience_s: float = 30
+    must_get_on: bool = True
 
 
 @dataclass
@@ -99,27 +100,29 @@ class Cycles:
             if not self.broker.alive():
                 raise Failure(f"the broker ended by itself with {self.broker.process.returncode}:\n{self.broker.tail()}")
             self.fault.strike(self, number)
-            self.healed(workload)
+            if not self.healed(workload):
+                return
             self.faults += churn.faults()
 
     def healed(self, workload):
+        """Waits until every worker got something done; whether all did."""
         self.history.event("healed")
         before = workload.counts()
 
         def all_got_on():
             if dead := workload.dead():
                 raise Failure(f"workers ended: {dead}")
-            counts = workload.counts()
-            return all(counts[key] > before[key] for key in counts)
+            return all(count > before[key] for key, count in workload.counts().items())
 
         try:
-            await_state("progress of every worker", all_got_on, PROGRESS_TIMEOUT_S)
-        except Failure:
-            if self.plan.await_progress:
-                counts = workload.counts()
-                stuck = [f"worker {w}{' on ' + p if p else ''}" for (w, p), count in counts.items() if count == before[w, p]]
-                self.faults.append(f"no progress within {PROGRESS_TIMEOUT_S} s: {', '.join(stuck)}")
+            await_state("progress of every worker", all_got_on, self.plan.patience_s)
+        except Late:
+            stuck = [f"worker {w}{' on ' + p if p else ''}" for (w, p), count in workload.counts().items() if count == before[w, p]]
+            self.faults.append(f"no progress within {self.plan.patience_s} s: {', '.join(stuck)}")
+            if self.plan.must_get_on:
                 raise Failure(f"{self.faults[-1]}\n{self.broker.tail()}") from None
+            return False
+        return True
 
     def struck(self, kind):
         self.history.event("fault", kind=kind)

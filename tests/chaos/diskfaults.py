@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from brokers import Chronik
 from checker import check
-from cycles import PROGRESS_TIMEOUT_S, TOPIC_CONFIG, TOPICS, create_topics
+from cycles import TOPIC_CONFIG, TOPICS, create_topics
 from finalread import final_read
 from history import Writer, load
 from powercut import SMALL_JOURNAL
@@ -24,6 +24,7 @@ from workload import COMMON, Workload, join, standard, unpack
 
 EXIT_TIMEOUT_S = 10
 STATE_TIMEOUT_S = 20
+PROGRESS_TIMEOUT_S = 30
 LIMIT_S = 120
 PARTITIONS = [join(topic, n) for topic, count in sorted(TOPICS.items()) for n in range(count)]
 MIB = 1 << 20

@@ -18,6 +18,7 @@ Times are CLOCK_MONOTONIC in nanoseconds, so the files of one machine can be com
     fault t kind, healed t, stop t               the driver breaks the broker; it is ready again; the workers are told to end
     final      b t pass p o i [bad]              the read of everything after the last fault
     final-end  t pass p start end                that read is complete
+    unreadable t pass p error                    that read failed
 
 A `send` without an outcome is as good as `info`: its process ended.
 """
@@ -97,6 +98,7 @@ class History:
     driver: list[dict] = field(default_factory=list)
     finals: list[dict] = field(default_factory=list)
     final_ends: list[dict] = field(default_factory=list)
+    unreadable: list[dict] = field(default_factory=list)
     malformed: list[str] = field(default_factory=list)
     events: int = 0
 
@@ -122,6 +124,7 @@ class History:
         "session": lambda h: h.sessions, "poll": lambda h: h.polls, "list": lambda h: h.lists,
         "committed": lambda h: h.committed, "fatal": lambda h: h.fatals, "fault": lambda h: h.driver,
         "healed": lambda h: h.driver, "stop": lambda h: h.driver, "final": lambda h: h.finals, "final-end": lambda h: h.final_ends,
+        "unreadable": lambda h: h.unreadable,
     }
 
 

@@ -22,7 +22,7 @@ DISK_MB = 1024
 # Small files, so that within a short run the journal is recycled and segments roll.
 SMALL_JOURNAL = {"journal.file.bytes": str(4 << 20), "journal.max.bytes": str(512 << 20), "journal.free.bytes.floor": str(32 << 20)}
 # What shows that data was lost; a broker that cannot start again after the cut has lost it too.
-LOSS = {checker.LOST_WRITE, checker.VANISHED, checker.LOST_COMMIT, checker.HW_REGRESS, checker.INCONSISTENT_OFFSET}
+LOSS = {checker.LOST_WRITE, checker.VANISHED, checker.LOST_COMMIT, checker.HW_REGRESS, checker.INCONSISTENT_OFFSET, checker.UNREADABLE}
 
 
 class PowerCut:
@@ -86,7 +86,7 @@ def run_without_fsync(plan, path, keep=False):
         disk = LoopDisk(workspace.dir, "disk", DISK_MB)
         fault = SyncFault(workspace.dir, "skip", str(disk.path) if path is None else path)
         plan.env.update(fault.env)
-        plan.await_progress = False
+        plan.must_get_on, plan.patience_s = False, 8
         result, why, cut = None, None, PowerCut(disk, sync_first=True)
         try:
             result = Cycles(plan, workspace, disk.path / "data", cut).run()

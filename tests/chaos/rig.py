@@ -24,6 +24,10 @@ class Failure(Exception):
     """Something did not do what the test promises."""
 
 
+class Late(Failure):
+    """A state that was waited for did not come."""
+
+
 class NotStarted(Failure):
     """The broker ended while it started, or did not become ready."""
 
@@ -43,7 +47,7 @@ def await_state(what, condition, timeout_s, every_s=0.01):
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):
         if time.monotonic() > deadline:
-            raise Failure(f"{what}: not within {timeout_s} s")
+            raise Late(f"{what}: not within {timeout_s} s")
         time.sleep(every_s)
     return value
 
@@ -64,8 +68,9 @@ class Workspace:
 
     def __exit__(self, kind, value, trace):
         unmount_below(self.dir)
-        wrong = kind is not None and issubclass(kind, Exception) and not issubclass(kind, Missing)
-        if self.keep or wrong:
+        never_ran = kind is not None and issubclass(kind, Missing)
+        wrong = kind is not None and issubclass(kind, Exception)
+        if (self.keep or wrong) and not never_ran:
             print(f"kept: {self.dir}", file=sys.stderr)
         else:
             shutil.rmtree(self.dir, ignore_errors=True)

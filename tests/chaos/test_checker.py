@@ -252,6 +252,11 @@ def leave_out_the_final_read(events):
     events.all = [x for x in events.all if not (x["e"].startswith("final") and x["p"] == "a-1")]
 
 
+def refuse_the_final_read(events):
+    leave_out_the_final_read(events)
+    events.all.append({"e": "unreadable", "t": 10**12, "pass": 1, "p": "a-1", "error": "KAFKA_STORAGE_ERROR"})
+
+
 ANOMALIES = [
     (lose_an_acknowledged_write, checker.LOST_WRITE),
     (vanish_after_a_read, checker.VANISHED),
@@ -276,6 +281,7 @@ ANOMALIES = [
     (stop_a_consumer_after_the_fault, checker.NO_PROGRESS),
     (fence_a_producer, checker.PRODUCER_FATAL),
     (leave_out_the_final_read, checker.INCOMPLETE),
+    (refuse_the_final_read, checker.UNREADABLE),
 ]
 
 
