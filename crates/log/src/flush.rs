@@ -135,9 +135,13 @@ impl Shared {
     /// The caller holds the maintenance lock.
     fn flush(self: &Arc<Self>, purpose: Purpose, report: &mut FlushReport) {
         let copy_bytes_max = self.options.journal.file_bytes as usize / 4;
+        // What is written while this runs is for the next round: producers must not be able to keep
+        // this one going for ever.
+        let newest = self.dirty.newest();
         let mut after: Option<(Lsn, LogId)> = None;
         loop {
-            let logs = self.dirty.oldest(after, LOGS_PER_BATCH);
+            let mut logs = self.dirty.oldest(after, LOGS_PER_BATCH);
+            logs.retain(|((lsn, _), _)| Some(*lsn) <= newest);
             let Some((last, _)) = logs.last() else { return };
             after = Some(*last);
             let mut to_flush = Vec::new();

@@ -57,10 +57,15 @@ pub(crate) fn refusal_of_append(error: &AppendError) -> Refusal {
     Refusal::with_message(code, error.to_string())
 }
 
-/// The code of a read that the log refused.
+/// The code of a read that the log refused. Damage and failures of the disk are said aloud here,
+/// where they are handled: the error names file and position.
 pub(crate) fn code_of_read(error: &ReadError) -> ErrorCode {
     match error {
         ReadError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
-        _ => ErrorCode::KafkaStorageError,
+        ReadError::Changed | ReadError::Gone => ErrorCode::NotLeaderOrFollower,
+        ReadError::Disk(_) | ReadError::Batch { .. } => {
+            tracing::error!(%error, "records could not be read");
+            ErrorCode::KafkaStorageError
+        }
     }
 }

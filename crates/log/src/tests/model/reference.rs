@@ -130,7 +130,7 @@ impl State {
     /// The bytes from the batch that holds `from` on.
     pub fn bytes_from(&self, from: i64) -> Vec<u8> {
         let batches = self.batches.iter().filter(|batch| batch.last >= from);
-        batches.flat_map(|batch| batch.bytes.iter().copied()).collect()
+        batches.map(|batch| &*batch.bytes).collect::<Vec<_>>().concat()
     }
 
     /// The first record at or after a time, below `end`.

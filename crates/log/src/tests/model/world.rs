@@ -187,7 +187,7 @@ impl World {
             segment_index_bytes: 400,
             segment_ms: 50_000,
             retention_ms: if index == 1 { 20_000 } else { -1 },
-            retention_bytes: if index == 2 { 9_000 } else { -1 },
+            retention_bytes: [24_000, -1, 9_000][index as usize],
             producer_id_expiration_ms: i64::MAX,
             ..LogConfig::default()
         };
@@ -1078,7 +1078,7 @@ impl World {
         let (mut from, end) = (log.start().0, log.end().0);
         let mut content = Vec::new();
         while from < end {
-            let max_bytes = self.rng.below(4_000) as usize;
+            let max_bytes = self.rng.below(16_000) as usize;
             let limit = ReadLimit { max_bytes, end: Offset(end), at_least_one: true };
             let (fetched, _) = fetch(log, from, limit)?;
             if fetched.next_offset.0 <= from {
