@@ -31,7 +31,21 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "net",
         ],
     ),
-    ("server", &["types", "env", "config", "journal", "log", "metadata", "coordinator", "raft", "net", "broker"]),
+    (
+        "server",
+        &[
+            "types",
+            "env",
+            "config",
+            "journal",
+            "log",
+            "metadata",
+            "coordinator",
+            "raft",
+            "net",
+            "broker",
+        ],
+    ),
 ];
 
 /// Crates that decide and therefore must not act: no runtime, no disk, no clock.

@@ -15,13 +15,14 @@
 //!
 //! **Not here:** the bytes of segments (`segment::active`), executing the writes (`flush_files`).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use chronik_journal::{Flushed, LogId, Lsn, Record, batch_crc};
+use chronik_journal::{Flushed, LogId, Lsn, Record, Reservation, batch_crc};
 use chronik_protocol::batch::BatchHeader;
-use chronik_types::{LeaderEpoch, Offset};
+use chronik_types::Offset;
 
 use crate::config::LogConfig;
 use crate::dirs::dir_name;
@@ -62,15 +63,15 @@ pub(crate) struct Plan {
     pub(crate) active: Option<ActiveSegment>,
     /// Whether the last segment's end must be learned from its files first.
     pub(crate) unloaded: bool,
-    pub(crate) stale: Vec<String>,
-    pub(crate) epochs: Vec<(LeaderEpoch, Offset)>,
+    pub(crate) stale: BTreeSet<String>,
     /// Sidecars must be written: a producer is, or was, known.
     pub(crate) producers: Option<crate::producer_snapshot::ProducersSource>,
     pub(crate) newest_sidecar: Option<Offset>,
     /// Everything lies below the log start: the log is empty, and has no segment.
     skipped: bool,
-    start: Offset,
-    lsn: Lsn,
+    /// What will be journaled; the active segment is known once it is written.
+    pub(crate) fact: Flushed,
+    pub(crate) reservation: Option<Reservation>,
     generation: u64,
 }
 
@@ -187,7 +188,15 @@ impl Shared {
         let mut files = FlushFiles::new(self);
         let mut written = Vec::new();
         for log in logs {
-            let Some(plan) = log.plan_flush() else { continue };
+            let Some(mut plan) = log.plan_flush() else { continue };
+            // Without room for the fact, the writes would be for nothing.
+            match self.reserve_fact(&plan.fact) {
+                Ok(reservation) => plan.reservation = Some(reservation),
+                Err(refused) => {
+                    report.errors.push(FlushError::NoRoom(refused));
+                    continue;
+                }
+            }
             let mut done = WrittenFiles::default();
             match files.write(&plan, &mut done) {
                 Ok(()) => written.push((plan, done)),
@@ -204,17 +213,14 @@ impl Shared {
             report.errors.push(error.into());
             return;
         }
-        for (plan, done) in written {
+        for (mut plan, done) in written {
             let bytes = plan.bytes;
-            match plan.log.commit_flush(&plan, done) {
-                Ok(true) => {
-                    report.flushed_logs += 1;
-                    report.flushed_bytes += bytes;
-                    self.counters.flushed_logs.fetch_add(1, Ordering::Relaxed);
-                    self.counters.flushed_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-                }
-                Ok(false) => {}
-                Err(error) => report.errors.push(error),
+            let log = Arc::clone(&plan.log);
+            if log.commit_flush(&mut plan, done) {
+                report.flushed_logs += 1;
+                report.flushed_bytes += bytes;
+                self.counters.flushed_logs.fetch_add(1, Ordering::Relaxed);
+                self.counters.flushed_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
             }
         }
     }
@@ -272,7 +278,8 @@ impl Log {
     /// What there is to flush now; nothing while a cut is not durable.
     fn plan_flush(self: &Arc<Self>) -> Option<Plan> {
         let mut state = self.lock();
-        let State { start, durable, epochs, written, config, gone, .. } = &mut *state;
+        let State { start, durable, high_watermark, epochs, written, config, gone, .. } =
+            &mut *state;
         let written = written.as_mut()?;
         let unneeded = written.oldest_unflushed.is_none() && written.segments.stale.is_empty();
         if *gone || unneeded || !written.cut_is_durable() {
@@ -307,12 +314,18 @@ impl Log {
             active: written.segments.active.as_deref().cloned(),
             unloaded: written.segments.active.is_none() && !written.segments.list().is_empty(),
             stale: written.segments.stale.clone(),
-            epochs: epochs.up_to(end),
             producers,
             newest_sidecar,
             skipped,
-            start: (*start).min(end),
-            lsn: written.durable_lsn,
+            fact: Flushed {
+                lsn: written.durable_lsn,
+                start: (*start).min(end),
+                end,
+                epochs: epochs.up_to(end),
+                active_segment: None,
+                high_watermark: (*high_watermark).min(end),
+            },
+            reservation: None,
             generation: written.generation.load(Ordering::Acquire),
         })
     }
@@ -325,34 +338,26 @@ impl Log {
         }
     }
 
-    /// The plan's files are durable: journals FLUSHED, unless the log was cut meanwhile.
-    fn commit_flush(self: &Arc<Self>, plan: &Plan, done: WrittenFiles) -> Result<bool, FlushError> {
+    /// The plan's files are durable: journals FLUSHED, unless the log was cut meanwhile. Says
+    /// whether it did.
+    fn commit_flush(self: &Arc<Self>, plan: &mut Plan, done: WrittenFiles) -> bool {
         let mut state = self.lock();
         let State { start, high_watermark, written, gone, .. } = &mut *state;
-        let Some(written) = written.as_mut() else { return Ok(false) };
+        let Some(written) = written.as_mut() else { return false };
         let overtaken = written.generation.load(Ordering::Acquire) != plan.generation;
-        if *gone || overtaken {
+        let reservation = plan.reservation.take().filter(|_| !*gone && !overtaken);
+        let Some(reservation) = reservation else {
             written.give_up_flush(&done);
-            return Ok(false);
-        }
-        let mut flushed = Flushed {
-            lsn: plan.lsn,
-            start: plan.start,
-            end: plan.end,
-            epochs: plan.epochs.clone(),
-            active_segment: written.segments.active_segment(),
-            high_watermark: (*high_watermark).min(plan.end),
+            return false;
         };
-        if let Some(last) = done.segments.last() {
-            flushed.active_segment = Some((last.base, last.bytes));
-        } else if plan.skipped {
-            flushed.active_segment = None;
-        }
-        let fact = self.shared.submit_fact(self.class, written, Record::Flushed(flushed));
-        let ticket = fact.map_err(|refused| {
-            written.give_up_flush(&done);
-            FlushError::NoRoom(refused)
-        })?;
+        let mut fact = plan.fact.clone();
+        fact.active_segment = match done.segments.last() {
+            Some(last) => Some((last.base, last.bytes)),
+            None if plan.skipped => None,
+            None => written.segments.active_segment(),
+        };
+        let records = vec![Record::Flushed(fact)];
+        let ticket = self.shared.journal.submit(reservation, self.class, written.id, records);
         written.fact_tickets.push(ticket);
         written.segments.stale.retain(|name| !plan.stale.contains(name));
         if let Some(dir) = &done.dir {
@@ -386,7 +391,7 @@ impl Log {
         if charge > 0 {
             self.shared.cache.add(self, end, charge);
         }
-        Ok(true)
+        true
     }
 }
 

@@ -100,7 +100,7 @@ impl<'s> FlushFiles<'s> {
         for sidecar in &written.sidecars {
             self.write_sidecar(&dir, sidecar)?;
         }
-        let epochs = checkpoint::leader_epochs(&plan.epochs);
+        let epochs = checkpoint::leader_epochs(&plan.fact.epochs);
         self.write_whole(&dir.join(checkpoint::LEADER_EPOCHS), epochs.as_bytes())
     }
 
@@ -143,7 +143,7 @@ impl<'s> FlushFiles<'s> {
         Ok((dir, active))
     }
 
-    fn remove_stale(&mut self, dir: &Arc<Path>, names: &[String]) -> Result<(), DiskError> {
+    fn remove_stale(&mut self, dir: &Arc<Path>, names: &BTreeSet<String>) -> Result<(), DiskError> {
         for name in names {
             let path = dir.join(name);
             match self.shared.env.disk.remove_file(&path).map_err(DiskError::io(&path)) {

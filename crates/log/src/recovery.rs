@@ -13,7 +13,7 @@
 //! - Recovery writes nothing that counts, so it may be interrupted and begun again at any point.
 //! - The time it takes does not depend on the size of segments.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -290,15 +290,19 @@ fn trim(env: &Env, dir: &Path, listing: &[DirEntry], active: &Segment) -> Result
 struct Listing {
     list: Vec<Segment>,
     sidecars: Vec<Offset>,
-    stale: Vec<String>,
+    stale: BTreeSet<String>,
     active_len: Option<u64>,
 }
 
 impl Listing {
     fn new(entries: &[DirEntry], flushed: &Flushed, replayed: &Replayed) -> Self {
         let active = flushed.active_segment.map(|(base, _)| base);
-        let mut files =
-            Self { list: Vec::new(), sidecars: Vec::new(), stale: Vec::new(), active_len: None };
+        let mut files = Self {
+            list: Vec::new(),
+            sidecars: Vec::new(),
+            stale: BTreeSet::new(),
+            active_len: None,
+        };
         for entry in entries {
             let Some((offset, suffix)) = parse_file_name(&entry.name) else { continue };
             let counts = if SEGMENT_SUFFIXES.contains(&suffix) {
@@ -309,7 +313,7 @@ impl Listing {
                 continue;
             };
             if !counts {
-                files.stale.push(entry.name.clone());
+                files.stale.insert(entry.name.clone());
             } else if suffix == "log" {
                 if Some(offset) == active {
                     files.active_len = Some(entry.len);

@@ -5,6 +5,7 @@
 //! - The new start is durable in the journal before a file is unlinked.
 //! - The end survives even if everything below it goes: FLUSHED says it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -251,7 +252,7 @@ impl Written {
 
 impl Shared {
     /// Unlinks these files, durably. The caller holds the maintenance lock.
-    fn remove_files(&self, dir: &Path, names: &[String]) -> Result<(), DiskError> {
+    fn remove_files(&self, dir: &Path, names: &BTreeSet<String>) -> Result<(), DiskError> {
         for name in names {
             let path = dir.join(name);
             match self.env.disk.remove_file(&path).map_err(DiskError::io(&path)) {

@@ -25,6 +25,7 @@ pub(crate) mod time_index;
 pub(crate) mod txn_index;
 pub(crate) mod view;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -72,7 +73,7 @@ pub(crate) struct Segments {
     /// Offsets of sidecars, ascending.
     pub(crate) sidecars: Vec<Offset>,
     /// Names of files in the directory that are no longer part of the log.
-    pub(crate) stale: Vec<String>,
+    pub(crate) stale: BTreeSet<String>,
 }
 
 impl Segments {
@@ -84,7 +85,7 @@ impl Segments {
             end,
             active: None,
             sidecars: Vec::new(),
-            stale: Vec::new(),
+            stale: BTreeSet::new(),
         }
     }
 
@@ -93,7 +94,7 @@ impl Segments {
         list: Vec<Segment>,
         end: Offset,
         sidecars: Vec<Offset>,
-        stale: Vec<String>,
+        stale: BTreeSet<String>,
     ) -> Self {
         Self { dir: Some(dir), list, end, active: None, sidecars, stale }
     }

@@ -20,7 +20,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use chronik_env::{DiskLock, Env};
-use chronik_journal::{Class, Core, Journal, LogId, Record, RecoveredLog, Refused};
+use chronik_journal::{
+    Class, Core, Flushed, Journal, LogId, Record, RecoveredLog, Refused, Reservation,
+};
 use chronik_types::{Monotonic, Offset, TopicId, TopicPartition};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
@@ -175,6 +177,11 @@ impl Shared {
         self.submit_facts(class, written, vec![record])
     }
 
+    /// Room for FLUSHED.
+    pub(crate) fn reserve_fact(&self, fact: &Flushed) -> Result<Reservation, Refused> {
+        self.journal.try_reserve(Class::Metadata, flushed_bytes(fact))
+    }
+
     pub(crate) fn submit_facts(
         &self,
         class: Class,
@@ -211,9 +218,13 @@ impl Shared {
 fn fact_bytes(record: &Record) -> usize {
     match record {
         Record::Append { batch, .. } => batch.len(),
-        Record::Flushed(flushed) => 96 + 16 * flushed.epochs.len(),
+        Record::Flushed(fact) => flushed_bytes(fact),
         _ => 64,
     }
+}
+
+fn flushed_bytes(fact: &Flushed) -> usize {
+    96 + 16 * fact.epochs.len()
 }
 
 /// The storage engine. Clones share it.

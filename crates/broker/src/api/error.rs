@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use chronik_log::{AdmitError, AppendError, LogError, ReadError};
+use chronik_log::{AdmitError, AppendError, DiskError, LogError, ReadError};
 use chronik_types::ErrorCode;
 
 /// Why a part of a request was refused, as its answer says it.
@@ -63,9 +63,14 @@ pub(crate) fn code_of_read(error: &ReadError) -> ErrorCode {
     match error {
         ReadError::OutOfRange { .. } => ErrorCode::OffsetOutOfRange,
         ReadError::Changed | ReadError::Gone => ErrorCode::NotLeaderOrFollower,
-        ReadError::Disk(_) | ReadError::Batch { .. } => {
+        ReadError::Disk(DiskError::File(_)) => {
             tracing::error!(%error, "records could not be read");
             ErrorCode::KafkaStorageError
+        }
+        // Clients tell their application of this code instead of asking for ever.
+        ReadError::Disk(DiskError::Corrupt(_)) | ReadError::Batch { .. } => {
+            tracing::error!(%error, "records are damaged");
+            ErrorCode::CorruptMessage
         }
     }
 }

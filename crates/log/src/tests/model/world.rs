@@ -227,7 +227,7 @@ impl World {
             chronik_journal::Options::new("/data/journal".into(), cluster, BrokerId(1), directory);
         journal.file_bytes = 64 << 10;
         journal.first_file_bytes = 64 << 10;
-        journal.max_bytes = 768 << 10;
+        journal.max_bytes = 1_536 << 10;
         journal.group_bytes_max = 16 << 10;
         journal.reserve_bytes = 128 << 10;
         journal.free_bytes_floor = 0;
@@ -256,7 +256,7 @@ impl World {
         let at = self.rng.below(LOGS as u64) as usize;
         let journal = self.storage().stats().journal.used_bytes;
         // What the broker's flush task would do: a run of crashes alone may fill the journal.
-        if journal > 512 << 10 || (journal > 384 << 10 && self.chance(8)) {
+        if journal > 1_024 << 10 || (journal > 768 << 10 && self.chance(8)) {
             self.flush(false)?;
             self.settle()?;
         }
@@ -473,7 +473,7 @@ impl World {
     fn begin_epoch(&mut self, at: usize) -> Outcome {
         let partition = &mut self.partitions[at];
         let mut state = partition.now().clone();
-        let full = self.storage.as_ref().unwrap().0.stats().journal.used_bytes > 512 << 10;
+        let full = self.storage.as_ref().unwrap().0.stats().journal.used_bytes > 1_280 << 10;
         if !state.written || full {
             // In memory only, until the first batch.
             return Ok(());
