@@ -8,10 +8,9 @@ import threading
 
 import pytest
 
-from adapters.base import BrokerError
+from adapters.base import T0, BrokerError, Record
 from adapters.waiting import eventually
 
-T0 = 1_700_000_000_000
 FORMAT = r"%p\t%o\t%T\t%k\t%s\t%h\n"
 
 
@@ -49,7 +48,6 @@ def test_seek_by_offset_and_from_the_end(kcat, topic):
 
 
 def test_seek_by_time(kcat, client, topic):
-    from adapters.base import Record
     name = topic()
     client.send(name, [Record(value=b"%d" % i, timestamp=T0 + 1000 * i, partition=0) for i in range(10)])
     assert kcat("-C", "-t", name, "-p", 0, "-e", "-q", "-o", f"s@{T0 + 4500}").decode().split() == ["5", "6", "7", "8", "9"]

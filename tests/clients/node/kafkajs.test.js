@@ -6,7 +6,8 @@ const test = require('node:test')
 const { ConfigResourceTypes } = require('kafkajs')
 const { CODECS, eventually, kafka, makeTopic, member, read, send, unique, withAdmin } = require('./support')
 
-const T0 = 1_700_000_000_000
+// The first timestamp of test data: two hours ago, for older records would soon fall to the retention.
+const T0 = (Math.floor(Date.now() / 1000) - 7200) * 1000
 // One record alone in a batch of message format 2: no key, no headers, sizes that need a varint of three bytes.
 const BATCH_OVERHEAD = 72
 const DEADLINE = { timeout: 60_000 }

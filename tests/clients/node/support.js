@@ -19,9 +19,29 @@ function lz4Frame(bytes) {
   frame[6] = (xxh32.hash(0, frame, 4, 2) >> 8) & 0xff
   return frame
 }
+// The blocks of a frame, each on its own. lz4js itself looks for a block's checksum on the wrong side of the block.
+function lz4Blocks(frame) {
+  const [CONTENT_SIZE, BLOCK_CHECKSUM, NOT_COMPRESSED] = [0x08, 0x10, 0x80000000]
+  const largest = 256 << (2 * ((frame[5] >> 4) & 7))
+  const blocks = []
+  let at = frame[4] & CONTENT_SIZE ? 15 : 7
+  for (;;) {
+    const size = frame.readUInt32LE(at)
+    if (size === 0) return Buffer.concat(blocks)
+    const length = size % NOT_COMPRESSED
+    at += 4
+    if (size >= NOT_COMPRESSED) {
+      blocks.push(frame.subarray(at, at + length))
+    } else {
+      const block = Buffer.alloc(largest)
+      blocks.push(block.subarray(0, lz4.decompressBlock(frame, block, at, length, 0)))
+    }
+    at += length + (frame[4] & BLOCK_CHECKSUM ? 4 : 0)
+  }
+}
 CompressionCodecs[CompressionTypes.LZ4] = () => ({
   compress: async encoder => lz4Frame(encoder.buffer),
-  decompress: async buffer => Buffer.from(lz4.decompress(buffer)),
+  decompress: async buffer => lz4Blocks(buffer),
 })
 // The one library compresses, the other reads frames that do not tell their size, as Java writes them.
 CompressionCodecs[CompressionTypes.ZSTD] = () => ({

@@ -4,9 +4,8 @@ import time
 
 import pytest
 
-from adapters.base import CODECS, BrokerError, Record
+from adapters.base import CODECS, T0, BrokerError, Record
 
-T0 = 1_700_000_000_000
 # One record alone in a batch of message format 2, no key, no headers, sizes that need a varint of three bytes.
 BATCH_OVERHEAD = 72
 

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base import Record, closing, drive
+from adapters.base import T0, Record, closing, drive
 
 DUMP = "kafka.tools.DumpLogSegments"
-T0 = 1_700_000_000_000
 BATCH = re.compile(r"^baseOffset: (\d+) lastOffset: (\d+) count: (\d+) .*", re.M)
 
 

@@ -1,11 +1,12 @@
 """Kafka's own command-line tools, as an operator types them."""
 
+import datetime
 import json
 import re
 
 import pytest
 
-from adapters.base import Record, closing, drive
+from adapters.base import T0, Record, closing, drive
 
 TOPICS = "org.apache.kafka.tools.TopicCommand"
 CONFIGS = "kafka.admin.ConfigCommand"
@@ -13,7 +14,6 @@ GROUPS = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
 PRODUCER = "org.apache.kafka.tools.ConsoleProducer"
 CONSUMER = "org.apache.kafka.tools.consumer.ConsoleConsumer"
 GET_OFFSETS = "org.apache.kafka.tools.GetOffsetShell"
-T0 = 1_700_000_000_000
 
 
 def numbers(client, topic, count, partition=0):
@@ -91,12 +91,13 @@ def test_consumer_groups(tool, client, topic):
         assert "Stable" in tool(GROUPS, "--describe", *this, "--state")
         assert "rdkafka" in tool(GROUPS, "--describe", *this, "--members")
         assert "The group is not empty" in tool(GROUPS, "--delete", *this)
+    moment = datetime.datetime.fromtimestamp(T0 / 1000 + 7, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000")
     reset = ("--reset-offsets", *this, "--topic", name, "--execute")
     tool(GROUPS, *reset, "--to-offset", 4)
     assert group_rows(tool(GROUPS, "--describe", *this), name) == [["0", "4", "13", "9"]]
     tool(GROUPS, *reset, "--shift-by", 2)
     assert client.committed(group, name) == 6
-    tool(GROUPS, *reset, "--to-datetime", "2023-11-14T22:13:27.000")
+    tool(GROUPS, *reset, "--to-datetime", moment)
     assert client.committed(group, name) == 7
     tool(GROUPS, *reset, "--to-latest")
     assert client.committed(group, name) == 13

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// T0 is the first timestamp of the test data, in ms since the epoch.
-const T0 int64 = 1_700_000_000_000
+// T0 is the first timestamp of the test data, in ms since the epoch: two hours ago, for older records would soon fall to the
+// retention.
+var T0 = (time.Now().Unix() - 7200) * 1000
 
 // BatchOverhead is what one record alone adds to its value in a batch of message format 2: no key, no headers, sizes that
 // need a varint of three bytes.

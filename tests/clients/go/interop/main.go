@@ -202,6 +202,8 @@ func (saramaClient) read(topic string, count int) ([]line, error) {
 	c := sarama.NewConfig()
 	c.Version = sarama.V4_1_0_0
 	c.Consumer.Return.Errors = true
+	// Closing waits for the fetch in flight, so that one is short.
+	c.Consumer.MaxWaitTime = 50 * time.Millisecond
 	consumer, err := sarama.NewConsumer([]string{common.Bootstrap()}, c)
 	if err != nil {
 		return nil, err

@@ -150,7 +150,8 @@ func send(t *testing.T, topic string, partition int32, records []common.Record, 
 
 func read(t *testing.T, topic string, offset int64, count int) []*sarama.ConsumerMessage {
 	t.Helper()
-	consumer, err := sarama.NewConsumer([]string{common.Bootstrap()}, config())
+	// Closing waits for the fetch in flight, so that one is short.
+	consumer, err := sarama.NewConsumer([]string{common.Bootstrap()}, config(func(c *sarama.Config) { c.Consumer.MaxWaitTime = 50 * time.Millisecond }))
 	must(t, err)
 	defer consumer.Close()
 	partition, err := consumer.ConsumePartition(topic, 0, offset)

@@ -13,6 +13,8 @@ CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 CALL_TIMEOUT_S = 20
 SESSION_TIMEOUT_MS = 10_000
 HEARTBEAT_MS = 300
+# The first timestamp of test data, ms since the epoch: two hours ago, for older records would soon fall to the retention.
+T0 = (int(time.time()) - 7200) * 1000
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,10 @@ class Client(abc.ABC):
     @abc.abstractmethod
     def read(self, topic, count, *, partition=0, offset=0, reset="error") -> list[Record]:
         """`count` records from `offset`; `reset` is what to do when the offset is out of range."""
+
+    def read_all(self, topics, count) -> dict[str, list[Record]]:
+        """The first `count` records of partition 0 of each topic."""
+        return {topic: self.read(topic, count) for topic in topics}
 
     @abc.abstractmethod
     def watermarks(self, topic, partition=0) -> tuple[int, int]: ...

@@ -93,6 +93,18 @@ class KafkaPython(Client):
                 got += [record(m) for batch in consumer.poll(timeout_ms=500).values() for m in batch]
             return got[:count]
 
+    def read_all(self, topics, count):
+        partitions = [TopicPartition(topic, 0) for topic in topics]
+        got, deadline = {topic: [] for topic in topics}, time.monotonic() + CALL_TIMEOUT_S
+        with self._consumer() as consumer:
+            consumer.assign(partitions)
+            consumer.seek_to_beginning(*partitions)
+            while any(len(records) < count for records in got.values()):
+                assert time.monotonic() < deadline, f"not all came: { {topic: len(r) for topic, r in got.items()} }"
+                for tp, batch in consumer.poll(timeout_ms=500).items():
+                    got[tp.topic] += [record(m) for m in batch]
+        return got
+
     def watermarks(self, topic, partition=0):
         tp = TopicPartition(topic, partition)
         with self._consumer() as consumer:

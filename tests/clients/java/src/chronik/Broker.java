@@ -165,7 +165,8 @@ final class Broker {
   }
 
   static List<ConsumerRecord<byte[], byte[]>> read(String topic, int partition, long offset, int count) {
-    try (KafkaConsumer<byte[], byte[]> consumer = consumer()) {
+    // Closing waits for the fetch in flight, so that one is short.
+    try (KafkaConsumer<byte[], byte[]> consumer = consumer("fetch.max.wait.ms", 50)) {
       TopicPartition tp = new TopicPartition(topic, partition);
       consumer.assign(List.of(tp));
       consumer.seek(tp, offset);

@@ -6,10 +6,12 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
-import java.util.TreeMap;
 import java.util.Map;
+import java.util.TreeMap;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.header.Header;
 
 /**
@@ -26,9 +28,16 @@ final class Interop {
     if (arguments[0].equals("write")) {
       write(Files.readAllLines(Path.of(arguments[1])));
     } else {
-      for (int i = 2; i < arguments.length; i++) {
-        Broker.read(arguments[i], 0, 0, Integer.parseInt(arguments[1])).forEach(record -> System.out.println(line(record)));
-      }
+      read(Integer.parseInt(arguments[1]), List.of(arguments).subList(2, arguments.length));
+    }
+  }
+
+  private static void read(int count, List<String> topics) {
+    try (KafkaConsumer<byte[], byte[]> consumer = Broker.consumer()) {
+      List<TopicPartition> partitions = topics.stream().map(topic -> new TopicPartition(topic, 0)).toList();
+      consumer.assign(partitions);
+      consumer.seekToBeginning(partitions);
+      Broker.poll(consumer, count * topics.size()).forEach(record -> System.out.println(line(record)));
     }
   }
 

@@ -45,7 +45,9 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Producing and consuming with the reference client. */
 class RecordsTest {
-  private static final long T0 = 1_700_000_000_000L;
+  /** The first timestamp of test data: two hours ago, for older records would soon fall to the retention. */
+  private static final long T0 = (System.currentTimeMillis() / 1000 - 7200) * 1000;
+
   /** One record alone in a batch of message format 2: no key, no headers, sizes that need a varint of three bytes. */
   private static final int BATCH_OVERHEAD = 72;
 
