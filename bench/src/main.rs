@@ -3,6 +3,8 @@
 //! Every figure is printed with the floors of the same run, so that machines can be compared:
 //! a 4 KiB append with fdatasync, and a round trip of as many bytes over loopback.
 
+#![allow(clippy::disallowed_methods, reason = "a program of its own, on the real machine")]
+
 mod client;
 mod floors;
 mod produce;

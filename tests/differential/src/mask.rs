@@ -124,7 +124,7 @@ impl Masks {
         if !is_uuid(uuid) {
             return text.to_owned();
         }
-        format!("\"{prefix}{}\"", self.counted("uuid", &uuid.to_owned()))
+        format!("\"{prefix}{}\"", self.counted("uuid", uuid))
     }
 
     fn counted(&mut self, kind: &'static str, text: &str) -> String {

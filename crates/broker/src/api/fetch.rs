@@ -278,11 +278,9 @@ fn topic_response(key: &TopicKey) -> FetchableTopicResponse<'static> {
 }
 
 fn partition_data(part: Answered, limits: Limits) -> FetchPartitionData<'static> {
-    let diverging = part.diverging.map(|(epoch, end)| FetchEpochEndOffset {
-        epoch: epoch.0,
-        end_offset: end.0,
-        ..Default::default()
-    });
+    let diverging = part
+        .diverging
+        .map(|(epoch, end)| FetchEpochEndOffset { epoch: epoch.0, end_offset: end.0 });
     FetchPartitionData {
         partition_index: part.wanted.partition,
         error_code: part.error.code(),
@@ -290,7 +288,8 @@ fn partition_data(part: Answered, limits: Limits) -> FetchPartitionData<'static>
         last_stable_offset: part.high_watermark.0,
         log_start_offset: part.log_start.0,
         diverging_epoch: diverging.unwrap_or_default(),
-        aborted_transactions: (limits.read_committed && !part.error.is_error()).then(Vec::new),
+        // There is no list only where one was read and nobody asked for it.
+        aborted_transactions: (limits.read_committed || part.error.is_error()).then(Vec::new),
         preferred_read_replica: -1,
         // Never null: librdkafka breaks on it (KAFKA-18646).
         records: Records::Chunks(part.chunks),

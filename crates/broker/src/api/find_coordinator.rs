@@ -29,9 +29,12 @@ pub(crate) async fn handle<'r>(
         return FindCoordinatorResponse { coordinators, ..Default::default() };
     }
     let found = find(broker, ctx, request.key_type, request.key).await;
+    // These versions carry the code's name where there is nothing else to say, as in Kafka.
+    let name = ErrorCode::from_code(found.error_code).map(ErrorCode::name);
+    let message = found.error_message.filter(|message| !message.is_empty());
     FindCoordinatorResponse {
         error_code: found.error_code,
-        error_message: found.error_message,
+        error_message: message.or(name.map(Cow::Borrowed)),
         node_id: found.node_id,
         host: found.host,
         port: found.port,

@@ -45,6 +45,10 @@ pub(crate) async fn handle(
         producer_epoch: -1,
         ..Default::default()
     };
+    // An id without an epoch, or an epoch without an id, names no producer.
+    if (request.producer_id == -1) != (request.producer_epoch == -1) {
+        return refused(ErrorCode::InvalidRequest);
+    }
     match request.transactional_id.as_deref() {
         None => {}
         Some("") => return refused(ErrorCode::InvalidRequest),

@@ -95,8 +95,8 @@ type Read = (Result<Acks, Refusal>, Duration, Vec<Topic>, Vec<Part>);
 fn read(broker: &Broker, ctx: &Context, frame: &Frame, body: usize) -> Result<Read, Reply> {
     let bytes = frame.bytes.get(body..).unwrap_or_default();
     let request: ProduceRequest<'_> = ctx.decode(bytes).ok_or(Reply::Close)?;
-    let acks = Acks::try_from(request.acks)
-        .map_err(|e| Refusal::with_message(ErrorCode::InvalidRequiredAcks, e.to_string()));
+    let acks =
+        Acks::try_from(request.acks).map_err(|_| Refusal::from(ErrorCode::InvalidRequiredAcks));
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let mut topics = Vec::with_capacity(request.topic_data.len());
     let mut parts = Vec::new();
