@@ -31,6 +31,8 @@ impl fmt::Display for Difference {
 }
 
 const ABSENT: &str = "absent";
+/// An element of a list, all of it.
+const PRESENT: &str = "present";
 
 /// Every field in which two transcripts of a scenario differ. Where one has no fields in common
 /// with the other (an answer against a closed connection) only what kind they are is told.
@@ -51,14 +53,8 @@ pub fn differences(scenario: &str, kafka: &Transcript, ours: &Transcript) -> Vec
                 found.push(difference(label, "outcome", kind(k), kind(o)));
             }
             (Some(k), Some(o)) => {
-                let paths: BTreeSet<&String> = k.keys().chain(o.keys()).collect();
-                for path in paths {
-                    let value = |fields: &Fields| fields.get(path).cloned();
-                    let (k, o) = (value(k), value(o));
-                    if k != o {
-                        let word = |v: Option<String>| v.unwrap_or_else(|| ABSENT.to_owned());
-                        found.push(difference(label, path, &word(k), &word(o)));
-                    }
+                for (field, k, o) in fields_that_differ(k, o) {
+                    found.push(difference(label, &field, &k, &o));
                 }
             }
             (k, o) => {
@@ -68,6 +64,52 @@ pub fn differences(scenario: &str, kafka: &Transcript, ours: &Transcript) -> Vec
         }
     }
     found
+}
+
+/// Fields with both values. An element of a list that only one side has counts once, as a whole.
+fn fields_that_differ(kafka: &Fields, ours: &Fields) -> Vec<(String, String, String)> {
+    let mut found = Vec::new();
+    let paths: BTreeSet<&String> = kafka.keys().chain(ours.keys()).collect();
+    for path in paths {
+        let difference = match (kafka.get(path), ours.get(path)) {
+            (k, o) if k == o => continue,
+            (Some(k), Some(o)) => (path.clone(), k.clone(), o.clone()),
+            (Some(k), None) if is_empty_list(path, k, ours) => continue,
+            (None, Some(o)) if is_empty_list(path, o, kafka) => continue,
+            (Some(k), None) => match missing_element(path, ours) {
+                Some(element) => (element, PRESENT.to_owned(), ABSENT.to_owned()),
+                None => (path.clone(), k.clone(), ABSENT.to_owned()),
+            },
+            (None, o) => match missing_element(path, kafka) {
+                Some(element) => (element, ABSENT.to_owned(), PRESENT.to_owned()),
+                None => (path.clone(), ABSENT.to_owned(), o.cloned().unwrap_or_default()),
+            },
+        };
+        if found.last() != Some(&difference) {
+            found.push(difference);
+        }
+    }
+    found
+}
+
+/// Whether `path` is an empty list here and has elements there: those are told instead.
+fn is_empty_list(path: &str, value: &str, there: &Fields) -> bool {
+    let element = format!("{path}[");
+    value == "[]" && there.keys().any(|path| path.starts_with(&element))
+}
+
+/// The outermost list element on `path` of which `there` has nothing.
+fn missing_element(path: &str, there: &Fields) -> Option<String> {
+    path.match_indices("].")
+        .map(|(at, _)| path.split_at(at + 1).0)
+        .chain(path.match_indices('.').map(|(at, _)| path.split_at(at).0))
+        .filter(|prefix| prefix.contains('[') && !prefix.ends_with(|c: char| c.is_alphabetic()))
+        .filter(|prefix| {
+            let dot = format!("{prefix}.");
+            path.starts_with(&dot) && !there.keys().any(|path| path.starts_with(&dot))
+        })
+        .min_by_key(|prefix| prefix.len())
+        .map(str::to_owned)
 }
 
 fn fields_of<'t>(transcript: &'t Transcript, label: &str) -> Option<&'t Fields> {
@@ -151,6 +193,19 @@ mod tests {
             ]
         );
         assert_eq!(differences("s", &kafka, &kafka), []);
+    }
+
+    #[test]
+    fn an_element_that_is_missing_is_one_difference() {
+        let kafka = transcript("-- s\nt[a].x = 1\nt[b].p[0].x = 1\nt[b].p[0].y = 1\nt[b].z = 1\n");
+        let ours = transcript("-- s\nt[a].x = 1\nt[b].p = []\nt[b].z = 1\n");
+        let none = transcript("-- s\nt = []\n");
+        let fields = |a: &Transcript, b: &Transcript| -> Vec<String> {
+            let all = differences("s", a, b);
+            all.into_iter().map(|d| format!("{} {} {}", d.field, d.kafka, d.ours)).collect()
+        };
+        assert_eq!(fields(&kafka, &ours), ["t[b].p[0] present absent"]);
+        assert_eq!(fields(&none, &kafka), ["t[a] absent present", "t[b] absent present"]);
     }
 
     #[test]

@@ -45,6 +45,7 @@ pub fn prepare(s: &mut Session) -> Result<Facts, Failure> {
         Err(error) => return Err(error),
     };
     setup::coordinator(s, GROUP)?;
+    setup::producer_ids(s)?;
     setup::produce(s, TOPIC, 0, &batches::records(3, Codec::None))?;
     Ok(Facts { topic })
 }

@@ -142,6 +142,15 @@ pub fn coordinator(s: &mut Session, group: &str) -> Result<(), Failure> {
     })
 }
 
+/// Waits until producer ids are given out: a fresh Kafka first has to fetch some.
+pub fn producer_ids(s: &mut Session) -> Result<(), Failure> {
+    until(s, "producer ids are given out", |s| {
+        let request = InitProducerIdRequest { transactional_id: None, ..Default::default() };
+        let reply = s.prepare(4, &request)?;
+        Ok(reply.read::<InitProducerIdRequest<'_>>()?.error_code == 0)
+    })
+}
+
 /// Appends one batch.
 pub fn produce(s: &mut Session, topic: &str, partition: i32, batch: &[u8]) -> Result<(), Failure> {
     let reply = s.prepare(9, &produce_request(topic, partition, batch))?;
