@@ -67,6 +67,8 @@ pub(crate) struct Plan {
     /// Sidecars must be written: a producer is, or was, known.
     pub(crate) producers: Option<crate::producer_snapshot::ProducersSource>,
     pub(crate) newest_sidecar: Option<Offset>,
+    /// The directory's name must be made durable with this flush.
+    pub(crate) dir_unproved: bool,
     /// Everything lies below the log start: the log is empty, and has no segment.
     skipped: bool,
     /// What will be journaled; the active segment is known once it is written.
@@ -235,7 +237,7 @@ impl Shared {
         let written = written.as_mut()?;
         let bytes = written.tail.bytes(flushed_end, end);
         // Files of a past that a reset ended could pass for the log's own once FLUSHED covers it.
-        let clean = written.segments.stale.is_empty();
+        let clean = written.segments.stale.is_empty() && !written.segments.cut_unproved;
         let quiet = *durable == end && written.cut_is_durable() && clean && !*gone;
         let little = bytes < self.options.flush_small_bytes && bytes <= room && bytes > 0;
         if !quiet || !little {
@@ -316,6 +318,7 @@ impl Log {
             stale: written.segments.stale.clone(),
             producers,
             newest_sidecar,
+            dir_unproved: written.segments.dir_unproved,
             skipped,
             fact: Flushed {
                 lsn: written.durable_lsn,
@@ -365,6 +368,8 @@ impl Log {
                 self.shared.dirs.set_finished(&dir_name(&self.topic, self.partition.partition));
             }
             written.segments.dir = Some(Arc::clone(dir));
+            written.segments.dir_unproved = false;
+            written.segments.cut_unproved = false;
         }
         let charge = written.tail.charge(plan.from, plan.end);
         written.segments.flushed(plan.end, &done.segments, done.active.map(Box::new));

@@ -76,6 +76,12 @@ impl<'s> FlushFiles<'s> {
         {
             self.remove_stale(dir, &plan.stale)?;
         }
+        if plan.dir_unproved
+            && let Some(dir) = &known
+        {
+            self.prove_dir(plan, dir)?;
+            written.dir = Some(Arc::clone(dir));
+        }
         if plan.end == plan.from {
             written.active = active;
             return Ok(());
@@ -188,10 +194,28 @@ impl<'s> FlushFiles<'s> {
         Ok(dir)
     }
 
+    /// What a crash left to be seen of a directory is synced before anything relies on it.
+    fn prove_dir(&mut self, plan: &Plan, dir: &Path) -> Result<(), DiskError> {
+        let path = dir.join(checkpoint::PARTITION_METADATA);
+        let opened = self.shared.env.disk.open(&path, OpenMode::READ_WRITE);
+        match opened.map_err(DiskError::io(&path)) {
+            Ok(file) => self.files.push((path, file)),
+            Err(error) if error.is_not_found() => self.write_metadata(plan, dir)?,
+            Err(error) => return Err(error),
+        }
+        self.dirs.insert(dir.to_path_buf());
+        self.parents.extend(dir.parent().map(Path::to_path_buf));
+        Ok(())
+    }
+
     fn make_dir(&mut self, plan: &Plan, dir: &Path) -> Result<(), DiskError> {
         self.shared.env.disk.create_dir_all(dir).map_err(DiskError::io(dir))?;
         self.parents.extend(dir.parent().map(Path::to_path_buf));
         self.dirs.insert(dir.to_path_buf());
+        self.write_metadata(plan, dir)
+    }
+
+    fn write_metadata(&mut self, plan: &Plan, dir: &Path) -> Result<(), DiskError> {
         let text = checkpoint::partition_metadata(plan.log.partition.topic_id);
         self.write_whole(&dir.join(checkpoint::PARTITION_METADATA), text.as_bytes())
     }
@@ -232,8 +256,9 @@ impl<'s> FlushFiles<'s> {
         };
         if file.len().map_err(DiskError::io(path))? > at {
             file.set_len(at).map_err(DiskError::io(path))?;
-            self.files.push((path.to_owned(), file));
         }
+        // Also if it is as long as it should be: a crash may have left that in the page cache only.
+        self.files.push((path.to_owned(), file));
         Ok(())
     }
 

@@ -234,6 +234,7 @@ fn find_segments(
     let Listing { list, sidecars, stale, active_len } = files;
     let active = list.last().copied();
     let mut segments = Segments::recovered(Arc::clone(&dir), list, flushed.end, sidecars, stale);
+    segments.cut_unproved = replayed.reset || replayed.flushed_end < flushed.end;
     if replayed.reset {
         segments.reset(replayed.flushed_end);
     } else if replayed.flushed_end < flushed.end {

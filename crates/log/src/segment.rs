@@ -66,6 +66,11 @@ pub(crate) struct Segment {
 pub(crate) struct Segments {
     /// The log's directory, once there is one.
     pub(crate) dir: Option<Arc<Path>>,
+    /// What can be seen of the directory is what a crash left of it in the page cache: names that
+    /// are there may go, and names that are gone may come back, until it is synced.
+    pub(crate) dir_unproved: bool,
+    /// The same of files that a truncation or reset ended, as long as the journal still says so.
+    pub(crate) cut_unproved: bool,
     list: Vec<Segment>,
     end: Offset,
     /// What the writer knows of the last segment, once it needed to.
@@ -81,6 +86,8 @@ impl Segments {
     pub(crate) fn empty(end: Offset) -> Self {
         Self {
             dir: None,
+            dir_unproved: false,
+            cut_unproved: false,
             list: Vec::new(),
             end,
             active: None,
@@ -96,7 +103,16 @@ impl Segments {
         sidecars: Vec<Offset>,
         stale: BTreeSet<String>,
     ) -> Self {
-        Self { dir: Some(dir), list, end, active: None, sidecars, stale }
+        Self {
+            dir: Some(dir),
+            dir_unproved: true,
+            cut_unproved: false,
+            list,
+            end,
+            active: None,
+            sidecars,
+            stale,
+        }
     }
 
     /// The offset after what is flushed.

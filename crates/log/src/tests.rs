@@ -18,6 +18,7 @@ fn nothing_acknowledged_is_lost_and_nothing_is_invented() {
         ("failed writes", seen.failed_writes),
         ("failed syncs", seen.failed_syncs),
         ("truncations", seen.truncations),
+        ("truncations in files", seen.truncations_in_files),
         ("resets", seen.resets),
         ("starts moved", seen.starts_moved),
         ("retention moves", seen.retention_moves),

@@ -1,5 +1,12 @@
 //! The long run of the log against its model. `CHRONIK_SEED` replays one seed.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test, whose helpers clippy does not know as such"
+)]
+
 #[path = "../src/tests/model/mod.rs"]
 #[allow(dead_code, reason = "the short run uses the rest")]
 mod model;

@@ -45,7 +45,7 @@ pub struct Seen {
     pub failed_writes: u64,
     pub failed_syncs: u64,
     pub truncations: u64,
-    pub truncations_below_flushed: u64,
+    pub truncations_in_files: u64,
     pub resets: u64,
     pub starts_moved: u64,
     pub retention_moves: u64,
@@ -75,7 +75,7 @@ impl Seen {
         self.failed_writes += more.failed_writes;
         self.failed_syncs += more.failed_syncs;
         self.truncations += more.truncations;
-        self.truncations_below_flushed += more.truncations_below_flushed;
+        self.truncations_in_files += more.truncations_in_files;
         self.resets += more.resets;
         self.starts_moved += more.starts_moved;
         self.retention_moves += more.retention_moves;
@@ -233,7 +233,7 @@ impl World {
         journal.free_bytes_floor = 0;
         let dirs: Vec<PathBuf> = vec!["/data/a".into(), "/data/b".into()];
         let mut options = Options::new(dirs, journal);
-        options.unflushed_bytes_max = 48 << 10;
+        options.unflushed_bytes_max = 64 << 10;
         options.cached_bytes_max = 8 << 10;
         options.flush_small_bytes = 2 << 10;
         options.open_files_max = 8;
@@ -268,9 +268,9 @@ impl World {
             560..620 => self.journal_step(),
             620..650 => self.settle(),
             650..690 => self.advance(at),
-            690..705 => self.truncate(at),
-            705..708 => self.reset(at),
-            708..718 => self.set_start(at),
+            690..708 => self.truncate(at),
+            708..710 => self.reset(at),
+            710..718 => self.set_start(at),
             718..730 => self.flush(false),
             730..745 => self.flush(true),
             745..750 => self.retention(),
@@ -333,6 +333,11 @@ impl World {
             self.storage().try_admit(class, bytes.len() * (1 + usize::from(self.chance(2)) * 2))
         else {
             self.seen.refused_admissions += 1;
+            if self.chance(3) {
+                // As the broker's flush task would.
+                let _ = self.settle();
+                self.storage().flush_round();
+            }
             return Ok(None);
         };
         let mut expected = bytes.clone();
@@ -560,6 +565,8 @@ impl World {
     fn truncate_at(&mut self, at: usize, to: i64) -> Outcome {
         let partition = &mut self.partitions[at];
         let mut state = partition.now().clone();
+        let limit = ReadLimit { max_bytes: 0, end: Offset(state.end), at_least_one: false };
+        let cut_in_files = matches!(partition.log().read(Offset(to), limit), Ok(Read::Segment(_)));
         match partition.log().truncate_to(Offset(to)) {
             Ok(()) => {}
             Err(CutError::NoRoom(_)) => return Ok(()),
@@ -569,6 +576,7 @@ impl World {
             state.truncate(to);
             partition.submitted(false, state);
             self.seen.truncations += 1;
+            self.seen.truncations_in_files += u64::from(cut_in_files);
         }
         same(
             "end after a truncation",
@@ -638,7 +646,7 @@ impl World {
             let left = state.batches.iter().filter(|batch| batch.last >= start);
             let left_bytes: usize = left.map(|batch| batch.bytes.len()).sum();
             let old = |batch: &&Arc<Batch>| now - batch.header.max_timestamp > config.retention_ms;
-            let by_time = config.retention_ms >= 0 && gone.iter().all(|batch| old(batch));
+            let by_time = config.retention_ms >= 0 && gone.iter().all(old);
             let by_size =
                 config.retention_bytes >= 0 && left_bytes as i64 >= config.retention_bytes;
             if !by_time && !by_size {
