@@ -112,12 +112,12 @@ class Producer:
         self.open()
         began, first = time.monotonic(), 0
         while self.run.going_on() and self.n < self.worker.count:
-            self.producer.poll(0)
+            self.poll(0)
             if self.fatal:
                 self.reopen()
             allowed = (time.monotonic() - began) * self.worker.rate - (self.n - first)
             if self.outstanding >= self.worker.in_flight or allowed < 1:
-                self.producer.poll(0.005)
+                self.poll(0.005)
                 if allowed > self.worker.rate:  # After a pause the rate is kept, not made up for.
                     began, first = time.monotonic(), self.n
                 continue
@@ -125,16 +125,23 @@ class Producer:
                 self.send(self.worker.partitions[self.n % len(self.worker.partitions)])
             except (BufferError, KafkaException) as error:
                 self.gave_up(error)
-        self.producer.flush(CALL_TIMEOUT_S)
+                self.poll(0.005)
+        deadline = time.monotonic() + CALL_TIMEOUT_S
+        while len(self.producer) and not self.fatal and time.monotonic() < deadline:
+            self.poll(0.1)
 
     def open(self):
         from confluent_kafka import Producer as Client
         base = IDEMPOTENT if self.worker.idempotent else SINGLE
-        self.producer = Client({**base, **self.run.config(), "error_cb": self.on_error})
+        self.producer = Client({**base, **self.run.config()})
 
-    def on_error(self, error):
-        if error.fatal():
-            self.fatal = str(error)
+    def poll(self, timeout_s):
+        """Outcomes arrive in here. The client raises what ends its session, and spoils outcomes that come with it: these stay unknown."""
+        from confluent_kafka import KafkaException
+        try:
+            self.producer.poll(timeout_s)
+        except (KafkaException, SystemError) as error:
+            self.fatal = str(error.__cause__ or error)
 
     def gave_up(self, error):
         """The client refused to take a record: nothing of it left."""
@@ -143,8 +150,7 @@ class Producer:
 
     def reopen(self):
         self.run.event("fatal", w=self.worker.number, s=self.name(), error=self.fatal)
-        self.producer.purge()
-        self.producer.flush(1)
+        # What it had not sent stays without an outcome, which is as good as unknown.
         self.session, self.fatal, self.outstanding = self.session + 1, None, 0
         self.open()
 
@@ -161,8 +167,9 @@ class Producer:
         self.producer.produce(topic, value=value, partition=number, on_delivery=lambda error, message: self.outcome(session, record, p, error, message))
 
     def outcome(self, session, record, p, error, message):
-        if session == self.session:
-            self.outstanding -= 1
+        if session != self.session:
+            return
+        self.outstanding -= 1
         if error is None:
             offset = message.offset()
             self.run.event("ack", id=record, o=offset if offset is not None and offset >= 0 else None)
