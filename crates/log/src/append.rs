@@ -218,12 +218,13 @@ impl Log {
         };
         let records = placed.iter().map(|(placed, _)| placed.record()).collect();
         self.shared.journal.submit(reservation, self.class, written.id, records);
+        let now = self.shared.env.clock.wall().0;
         for (placed, marker) in placed {
             let header = placed.header;
             state.epochs.assign(header.leader_epoch, header.base_offset);
             state.end = header.next_offset();
             written.tail.push(TailBatch::new(&header, placed.bytes, placed.charge));
-            if let Some(ended) = written.producers.apply(&header, marker) {
+            if let Some(ended) = written.producers.apply(&header, marker, now) {
                 let open = written.producers.first_open_transaction();
                 written.transactions.ended(ended, open);
             }

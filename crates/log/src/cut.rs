@@ -185,6 +185,7 @@ impl Log {
         flushed: Option<Place>,
     ) -> Result<(), CutError> {
         let old_end = state.end;
+        let now = self.shared.env.clock.wall().0;
         let written = self.written(state);
         let record = Record::TruncateTo { end };
         let ticket =
@@ -200,7 +201,7 @@ impl Log {
             written.segments.truncate(place.end, place.cut);
         }
         written.transactions.forget_unflushed(end);
-        written.rebuild_producers(end);
+        written.rebuild_producers(end, now);
         state.end = end;
         // A start in the middle of the batch that went, which no high watermark allows.
         state.start = state.start.min(end);
@@ -214,7 +215,7 @@ impl Log {
 impl Written {
     /// The producers as they were at `end`: from the tail alone if no flush has ever seen one,
     /// otherwise from disk when they are next needed.
-    pub(crate) fn rebuild_producers(&mut self, end: Offset) {
+    pub(crate) fn rebuild_producers(&mut self, end: Offset, now: i64) {
         if !self.segments.sidecars.is_empty() {
             self.producers = ProducerState::OnDisk;
             return;
@@ -224,7 +225,7 @@ impl Written {
         self.transactions.forget_unflushed(from);
         for batch in self.tail.range(from, end) {
             let Ok(header) = BatchHeader::parse(&batch.bytes) else { continue };
-            if let Some(ended) = producers.apply(&header, marker_of(&header, &batch.bytes)) {
+            if let Some(ended) = producers.apply(&header, marker_of(&header, &batch.bytes), now) {
                 self.transactions.ended(ended, producers.first_open_transaction());
             }
         }

@@ -92,7 +92,8 @@ impl<'s> FlushFiles<'s> {
             None => self.create_dir(plan)?,
         };
         written.dir = Some(Arc::clone(&dir));
-        let mut tracker = Tracker::begin(plan)?;
+        let now = self.shared.env.clock.wall().0;
+        let mut tracker = Tracker::begin(plan, now)?;
         let (writes, active) = layout(plan, active, tracker.as_mut(), written);
         for write in &writes {
             self.write_segment(&dir, write)?;
@@ -100,8 +101,7 @@ impl<'s> FlushFiles<'s> {
         written.active = active;
         if let Some(tracker) = tracker {
             let count_max = self.shared.options.producers_per_log_max;
-            let now = self.shared.env.clock.wall().0;
-            written.producers_gone = tracker.finish(plan, now, count_max, &mut written.sidecars);
+            written.producers_gone = tracker.finish(plan, count_max, &mut written.sidecars);
         }
         for sidecar in &written.sidecars {
             self.write_sidecar(&dir, sidecar)?;
@@ -317,15 +317,17 @@ pub(crate) struct Sidecar {
 /// Follows the producers through the batches of a plan.
 struct Tracker {
     producers: Producers,
+    now: i64,
     newest: Option<Offset>,
     sidecars: Vec<Sidecar>,
 }
 
 impl Tracker {
-    fn begin(plan: &Plan) -> Result<Option<Self>, DiskError> {
+    fn begin(plan: &Plan, now: i64) -> Result<Option<Self>, DiskError> {
         let Some(source) = &plan.producers else { return Ok(None) };
         let producers = source.load()?.producers;
-        let mut tracker = Self { producers, newest: plan.newest_sidecar, sidecars: Vec::new() };
+        let mut tracker =
+            Self { producers, now, newest: plan.newest_sidecar, sidecars: Vec::new() };
         if plan.newest_sidecar.is_none() {
             // A truncation back to before the first producer needs to find that there was none.
             tracker.newest = Some(plan.from);
@@ -346,13 +348,13 @@ impl Tracker {
 
     /// The transaction that this batch aborted.
     fn apply(&mut self, header: &BatchHeader, batch: &Bytes) -> Option<AbortedTransaction> {
-        let ended = self.producers.apply(header, marker_of(header, batch))?;
+        let ended = self.producers.apply(header, marker_of(header, batch), self.now)?;
         aborted(&ended, self.producers.first_open_transaction())
     }
 
     /// Says whether there is no producer left.
-    fn finish(mut self, plan: &Plan, now: i64, count_max: usize, to: &mut Vec<Sidecar>) -> bool {
-        self.producers.expire(now, plan.config.producer_id_expiration_ms);
+    fn finish(mut self, plan: &Plan, count_max: usize, to: &mut Vec<Sidecar>) -> bool {
+        self.producers.expire(self.now, plan.config.producer_id_expiration_ms);
         self.producers.cap(count_max);
         if self.producers.is_empty() {
             return true;

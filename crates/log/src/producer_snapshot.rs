@@ -6,7 +6,7 @@
 //! - `<offset>.producers`, ours: everything, so that a duplicate of any of the last five batches is
 //!   still known after a restart. Big-endian:
 //!   version 1 (i16), CRC-32C of the rest (u32), count (i32), then for each producer: id (i64),
-//!   epoch (i16), last timestamp (i64), coordinator epoch (i32), first offset of the open transaction
+//!   epoch (i16), last timestamp (i64), last seen (i64), coordinator epoch (i32), first offset of the open transaction
 //!   or -1 (i64), count of batches (u8), and for each batch, oldest first: first sequence, last sequence
 //!   (i32), last offset (i64), offset delta (i32), timestamp (i64).
 //! - `<offset>.snapshot`, Kafka's, for its tools; never read here.
@@ -36,6 +36,7 @@ pub(crate) fn encode(producers: &Producers) -> Vec<u8> {
         body.extend_from_slice(&id.to_be_bytes());
         body.extend_from_slice(&producer.epoch.0.to_be_bytes());
         body.extend_from_slice(&producer.last_timestamp.to_be_bytes());
+        body.extend_from_slice(&producer.last_seen.to_be_bytes());
         body.extend_from_slice(&producer.coordinator_epoch.to_be_bytes());
         body.extend_from_slice(&transaction_start(producer).to_be_bytes());
         let keep = if bugs::one_batch_sidecar() { 1 } else { BATCHES_KEPT };
@@ -132,6 +133,7 @@ impl Fields<'_> {
         let mut producer = Producer {
             epoch: ProducerEpoch(self.i16()?),
             last_timestamp: self.i64()?,
+            last_seen: self.i64()?,
             coordinator_epoch: self.i32()?,
             transaction_start: Some(self.i64()?).filter(|start| *start >= 0).map(Offset),
             batches: Vec::new(),
@@ -251,6 +253,7 @@ impl ProducersSource {
         let path = path_of(dir, segment.base, "log");
         let file = self.shared.files.read(&path)?;
         let start = self.position_before(dir, segment, from)?;
+        let now = self.shared.env.clock.wall().0;
         let mut scan = Scan::new(&file, &path, start, segment.bytes);
         while let Some((at, header)) = scan.next()? {
             if header.base_offset >= self.at {
@@ -259,7 +262,7 @@ impl ProducersSource {
             if header.base_offset >= from && header.is_idempotent() {
                 let control = header.attributes.is_control();
                 let batch = if control { scan.batch(at, &header)? } else { Vec::new() };
-                let ended = loaded.producers.apply(&header, marker_of(&header, &batch));
+                let ended = loaded.producers.apply(&header, marker_of(&header, &batch), now);
                 loaded.ended.extend(ended);
             }
         }
@@ -299,6 +302,7 @@ mod tests {
             epoch: ProducerEpoch(2),
             batches,
             last_timestamp: 1_004,
+            last_seen: 2_000,
             coordinator_epoch: -1,
             transaction_start: Some(Offset(30)),
         };
@@ -310,7 +314,7 @@ mod tests {
     fn all_five_batches_come_back() {
         let producers = sample();
         let bytes = encode(&producers);
-        assert_eq!(bytes.len(), 10 + 31 + 5 * 28);
+        assert_eq!(bytes.len(), 10 + 39 + 5 * 28);
         assert_eq!(decode(&bytes), Ok(producers));
     }
 

@@ -55,8 +55,9 @@ impl ProducerState {
         &mut self,
         header: &BatchHeader,
         marker: Option<EndTransactionMarker>,
+        now: i64,
     ) -> Option<EndedTransaction> {
-        self.loaded_mut().and_then(|producers| producers.apply(header, marker))
+        self.loaded_mut().and_then(|producers| producers.apply(header, marker, now))
     }
 }
 
@@ -89,10 +90,11 @@ impl Log {
             let end = *end;
             let from = written.segments.end();
             written.transactions.restore(&ended);
+            let now = self.shared.env.clock.wall().0;
             for batch in written.tail.range(from, end) {
                 let Ok(header) = BatchHeader::parse(&batch.bytes) else { continue };
                 let marker = crate::append::marker_of(&header, &batch.bytes);
-                if let Some(ended) = producers.apply(&header, marker) {
+                if let Some(ended) = producers.apply(&header, marker, now) {
                     written.transactions.ended(ended, producers.first_open_transaction());
                 }
             }

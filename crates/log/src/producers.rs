@@ -48,8 +48,11 @@ pub(crate) struct Producer {
     pub(crate) epoch: ProducerEpoch,
     /// Of this epoch, oldest first, at most [`BATCHES_KEPT`].
     pub(crate) batches: Vec<BatchMeta>,
-    /// The newest timestamp it wrote, in milliseconds: what expiry counts from.
+    /// The newest timestamp it wrote, in milliseconds.
     pub(crate) last_timestamp: i64,
+    /// When it last wrote, by this broker's clock, as far as that is known; what expiry counts
+    /// from. Its own timestamps may be years old, and it would be forgotten while it writes.
+    pub(crate) last_seen: i64,
     /// -1 until a transaction of it has ended here.
     pub(crate) coordinator_epoch: i32,
     /// First offset of its open transaction.
@@ -62,6 +65,7 @@ impl Producer {
             epoch,
             batches: Vec::new(),
             last_timestamp: -1,
+            last_seen: -1,
             coordinator_epoch: -1,
             transaction_start: None,
         }
@@ -76,7 +80,7 @@ impl Producer {
     }
 
     fn expired(&self, now: i64, expiration_ms: i64) -> bool {
-        self.transaction_start.is_none() && now.saturating_sub(self.last_timestamp) >= expiration_ms
+        self.transaction_start.is_none() && now.saturating_sub(self.last_seen) >= expiration_ms
     }
 }
 
@@ -188,12 +192,13 @@ impl Producers {
         Ok(())
     }
 
-    /// A batch of an idempotent producer is in the log, with the offsets of `header`. Gives back
-    /// the transaction that its marker ended.
+    /// A batch of an idempotent producer is in the log, with the offsets of `header`; `now` is when
+    /// it came, or when it is read back. Gives back the transaction that its marker ended.
     pub(crate) fn apply(
         &mut self,
         header: &BatchHeader,
         marker: Option<Marker>,
+        now: i64,
     ) -> Option<EndedTransaction> {
         if !header.is_idempotent() {
             return None;
@@ -206,6 +211,7 @@ impl Producers {
             producer.batches.clear();
         }
         producer.last_timestamp = producer.last_timestamp.max(header.max_timestamp);
+        producer.last_seen = producer.last_seen.max(now);
         if header.attributes.is_control() {
             let marker = marker?;
             producer.coordinator_epoch = marker.coordinator_epoch;
@@ -263,7 +269,7 @@ impl Producers {
             .by_id
             .iter()
             .filter(|(_, producer)| producer.transaction_start.is_none())
-            .map(|(id, producer)| (producer.last_timestamp, *id))
+            .map(|(id, producer)| (producer.last_seen, *id))
             .collect();
         idle.sort_unstable();
         for (_, id) in idle.into_iter().take(excess) {

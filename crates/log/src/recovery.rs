@@ -103,7 +103,7 @@ pub(crate) fn recover(
     written.segments = segments;
     written.durable_lsn = replayed.lsn;
     written.oldest_unflushed = recovered.records.first().map(|(lsn, _)| *lsn);
-    written.rebuild_producers(replayed.end);
+    written.rebuild_producers(replayed.end, shared.env.clock.wall().0);
     let high_watermark = flushed.high_watermark.max(replayed.start).min(replayed.end);
     Ok(State {
         config,

@@ -11,9 +11,13 @@ mod world;
 pub use world::{Seen, run};
 
 /// Runs seeds from `first` until there were `operations`, `per_seed` each. `CHRONIK_SEED` in the
-/// environment replays one seed only.
+/// environment replays one seed only; `CHRONIK_FIRST_SEED` and `CHRONIK_OPERATIONS` ask for others, and
+/// for more.
 pub fn run_many(first: u64, operations: u64, per_seed: u64) -> Seen {
-    let replay = chronik_env::env_var("CHRONIK_SEED").and_then(|seed| seed.parse().ok());
+    let number = |name: &str| chronik_env::env_var(name).and_then(|text| text.parse::<u64>().ok());
+    let replay = number("CHRONIK_SEED");
+    let first = number("CHRONIK_FIRST_SEED").unwrap_or(first);
+    let operations = number("CHRONIK_OPERATIONS").unwrap_or(operations);
     let mut seen = Seen::default();
     let seeds = match replay {
         Some(seed) => seed..seed + 1,
