@@ -1,5 +1,7 @@
 //! The project's own checks and helpers: `cargo xtask <command>`.
 
+#![allow(clippy::disallowed_methods, reason = "a program of its own, on the real machine")]
+
 mod commands;
 mod deps;
 mod docs;
