@@ -86,7 +86,10 @@ impl Completions {
 
     fn apply(&self, event: Event) {
         match event {
-            Event::Group(group) => self.group(&group.records),
+            Event::Group(group) => {
+                self.shared.see_durable(group.lsn);
+                self.group(&group.records);
+            }
             Event::SpaceFreed => self.shared.admission.pump(),
             Event::Failed(reason) => self.shared.stop(reason),
         }

@@ -137,52 +137,90 @@ impl Storage {
 impl Shared {
     /// The caller holds the maintenance lock.
     fn flush(self: &Arc<Self>, purpose: Purpose, report: &mut FlushReport) {
-        let copy_bytes_max = self.options.journal.file_bytes as usize / 4;
         // What is written while this runs is for the next round: producers must not be able to keep
         // this one going for ever.
         let newest = self.dirty.newest();
-        let mut after: Option<(Lsn, LogId)> = None;
-        loop {
-            let mut logs = self.dirty.oldest(after, LOGS_PER_BATCH);
-            logs.retain(|((lsn, _), _)| Some(*lsn) <= newest);
-            let Some((last, _)) = logs.last() else { return };
-            after = Some(*last);
-            let mut to_flush = Vec::new();
-            for (_, log) in logs {
-                let room = copy_bytes_max.saturating_sub(report.copied_bytes);
-                let copied = match purpose {
-                    Purpose::Pressure => self.copy_forward(&log, room),
-                    Purpose::All => None,
-                };
-                match copied {
-                    Some(bytes) => {
-                        report.copied_logs += 1;
-                        report.copied_bytes += bytes;
-                    }
-                    None => to_flush.push(log),
+        // Logs with little to flush cost as much as others and give little memory back; they are
+        // left for last, unless the journal needs what they pin.
+        for little_too in [false, true] {
+            let mut after: Option<(Lsn, LogId)> = None;
+            loop {
+                let enough = purpose == Purpose::Pressure
+                    && (report.flushed_bytes >= ROUND_BYTES_MAX || self.is_relieved());
+                if enough || self.is_stopped() {
+                    return;
                 }
-            }
-            self.flush_batch(&to_flush, report);
-            let done = purpose == Purpose::Pressure
-                && (report.flushed_bytes >= ROUND_BYTES_MAX || self.is_relieved());
-            if done || self.is_stopped() {
-                return;
+                let mut logs = self.dirty.oldest(after, LOGS_PER_BATCH);
+                logs.retain(|((lsn, _), _)| Some(*lsn) <= newest);
+                let Some((last, _)) = logs.last() else { break };
+                after = Some(*last);
+                let chosen: Vec<Arc<Log>> = logs
+                    .into_iter()
+                    .filter(|((oldest, _), log)| {
+                        purpose == Purpose::All || self.choose(log, *oldest, little_too, report)
+                    })
+                    .map(|(_, log)| log)
+                    .collect();
+                self.flush_batch(&chosen, report);
             }
         }
     }
 
-    /// Whether memory is fine and the oldest journal file can go.
-    fn is_relieved(&self) -> bool {
-        let memory = self.admission.used() <= self.options.unflushed_bytes_max / 4;
-        let journal = self.journal.stats().used_bytes;
-        memory && (journal <= self.options.journal.max_bytes / 4 || self.newest_file_only())
+    /// Whether a log is to be flushed now. If it pins an old journal file with little, it is copied
+    /// to the journal's head instead.
+    fn choose(
+        &self,
+        log: &Arc<Log>,
+        oldest: Lsn,
+        little_too: bool,
+        report: &mut FlushReport,
+    ) -> bool {
+        let little = log.unflushed_bytes() < self.options.flush_small_bytes;
+        let pins = oldest.file < self.current_file() && self.journal_is_filling();
+        if !little {
+            return true;
+        }
+        if !pins {
+            return little_too;
+        }
+        let copy_bytes_max = self.options.journal.file_bytes as usize / 4;
+        let room = copy_bytes_max.saturating_sub(report.copied_bytes);
+        match self.copy_forward(log, room) {
+            Some(bytes) => {
+                report.copied_logs += 1;
+                report.copied_bytes += bytes;
+                false
+            }
+            None => true,
+        }
     }
 
-    /// Whether everything unflushed is in the newest journal file, where it may stay.
-    fn newest_file_only(&self) -> bool {
-        let oldest = self.dirty.oldest(None, 1);
-        let newest = self.dirty.newest();
-        oldest.first().map(|((lsn, _), _)| lsn.file) == newest.map(|lsn| lsn.file)
+    fn journal_is_filling(&self) -> bool {
+        self.journal.stats().used_bytes > self.options.journal.max_bytes / 2
+    }
+
+    /// Whether a flush could let the journal drop files. What is in the file being written need not
+    /// be flushed for it.
+    fn journal_needs_flush(&self) -> bool {
+        self.journal_is_filling()
+            && self
+                .dirty
+                .oldest(None, 1)
+                .first()
+                .is_some_and(|((oldest, _), _)| oldest.file < self.current_file())
+    }
+
+    /// Whether there is reason to flush.
+    pub(crate) fn under_pressure(&self) -> bool {
+        let memory_is_filling = self.admission.used() > self.options.unflushed_bytes_max / 2;
+        (memory_is_filling || self.admission.is_contended()) && self.dirty.len() > 0
+            || self.journal_needs_flush()
+    }
+
+    /// Whether memory is fine and every old journal file can go.
+    fn is_relieved(&self) -> bool {
+        let memory_is_fine = self.admission.used() <= self.options.unflushed_bytes_max / 4;
+        memory_is_fine && !self.journal_needs_flush()
     }
 
     /// Writes these logs, makes them durable together, and journals it.
@@ -277,6 +315,14 @@ impl Shared {
 }
 
 impl Log {
+    /// Bytes of batches that no segment has.
+    fn unflushed_bytes(&self) -> usize {
+        let state = self.lock();
+        let flushed_end = state.flushed_end();
+        let written = state.written.as_ref();
+        written.map_or(0, |written| written.tail.bytes(flushed_end, state.end))
+    }
+
     /// What there is to flush now; nothing while a cut is not durable.
     fn plan_flush(self: &Arc<Self>) -> Option<Plan> {
         let mut state = self.lock();
@@ -315,7 +361,7 @@ impl Log {
             batches,
             active: written.segments.active.as_deref().cloned(),
             unloaded: written.segments.active.is_none() && !written.segments.list().is_empty(),
-            stale: written.segments.stale.clone(),
+            stale: written.removable(),
             producers,
             newest_sidecar,
             dir_unproved: written.segments.dir_unproved,
@@ -362,7 +408,8 @@ impl Log {
         let records = vec![Record::Flushed(fact)];
         let ticket = self.shared.journal.submit(reservation, self.class, written.id, records);
         written.fact_tickets.push(ticket);
-        written.segments.stale.retain(|name| !plan.stale.contains(name));
+        written.flush_ticket = ticket;
+        written.segments.forget_removed(&plan.stale);
         if let Some(dir) = &done.dir {
             if written.segments.dir.is_none() {
                 self.shared.dirs.set_finished(&dir_name(&self.topic, self.partition.partition));

@@ -106,6 +106,8 @@ pub(crate) struct Written {
     pub(crate) cut_end: Offset,
     /// Of the last START_OFFSET. Segments below the start go only once it is durable.
     pub(crate) start_ticket: u64,
+    /// Of the last FLUSHED. Files it made needless go only once it is durable.
+    pub(crate) flush_ticket: u64,
     /// Submissions of facts only, which no flush need cover, not durable yet.
     pub(crate) fact_tickets: Vec<u64>,
     /// Moves with every change that makes file positions meaningless: readers and a running flush
@@ -129,6 +131,7 @@ impl Written {
             cut_ticket: 0,
             cut_end: start,
             start_ticket: 0,
+            flush_ticket: 0,
             fact_tickets: Vec::new(),
             generation: Arc::new(AtomicU64::new(0)),
         }

@@ -197,7 +197,7 @@ impl Log {
                 written.bump_generation();
             }
             let removed = before - written.segments.list().len();
-            let stale = written.segments.stale.clone();
+            let stale = written.removable();
             let Some(dir) = written.segments.dir.clone().filter(|_| !stale.is_empty()) else {
                 return Ok(0);
             };
@@ -206,7 +206,7 @@ impl Log {
         self.shared.remove_files(&dir, &stale)?;
         let mut state = self.lock();
         if let Some(written) = &mut state.written {
-            written.segments.stale.retain(|name| !stale.contains(name));
+            written.segments.forget_removed(&stale);
         }
         Ok(removed)
     }
@@ -243,10 +243,20 @@ impl Log {
 }
 
 impl Written {
-    /// Whether files may go now: not before the journal durably says why.
+    /// Whether files that the log has outlived may go now: not before the journal durably says why.
     fn may_remove(&self) -> bool {
         let start_is_durable = self.start_is_durable() || bugs::unlink_before_start_is_durable();
-        start_is_durable && self.cut_is_durable()
+        let flush_is_durable = self.durable_ticket >= self.flush_ticket;
+        start_is_durable && flush_is_durable && self.cut_is_durable()
+    }
+
+    /// The files to be removed now. The caller has seen that cuts are durable.
+    pub(crate) fn removable(&self) -> BTreeSet<String> {
+        let mut names = self.segments.stale.clone();
+        if self.may_remove() {
+            names.extend(self.segments.retired.iter().cloned());
+        }
+        names
     }
 }
 

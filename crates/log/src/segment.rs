@@ -77,8 +77,12 @@ pub(crate) struct Segments {
     pub(crate) active: Option<Box<ActiveSegment>>,
     /// Offsets of sidecars, ascending.
     pub(crate) sidecars: Vec<Offset>,
-    /// Names of files in the directory that are no longer part of the log.
+    /// Names of files in the directory that are no part of the log: of a past that was cut off, or
+    /// of a flush that never counted. They go before the next flush counts.
     pub(crate) stale: BTreeSet<String>,
+    /// Names of files that the log can do without since its last flush or the last move of its
+    /// start. They go once both are durable: until then a crash may need them.
+    pub(crate) retired: BTreeSet<String>,
 }
 
 impl Segments {
@@ -93,6 +97,7 @@ impl Segments {
             active: None,
             sidecars: Vec::new(),
             stale: BTreeSet::new(),
+            retired: BTreeSet::new(),
         }
     }
 
@@ -112,6 +117,7 @@ impl Segments {
             active: None,
             sidecars,
             stale,
+            retired: BTreeSet::new(),
         }
     }
 
@@ -191,6 +197,8 @@ impl Segments {
         for at in std::mem::take(&mut self.sidecars) {
             self.discard_sidecar(at);
         }
+        // The log that begins now may give its own files these names.
+        self.stale.append(&mut self.retired);
         self.end = start;
         self.active = None;
     }
@@ -207,7 +215,7 @@ impl Segments {
         let (count, _) = self.below(start);
         let gone: Vec<Segment> = self.list.drain(..count).collect();
         for segment in &gone {
-            self.discard_segment(segment.base);
+            self.retired.extend(SEGMENT_SUFFIXES.map(|suffix| file_name(segment.base, suffix)));
         }
         if self.list.is_empty() {
             self.active = None;
@@ -226,11 +234,13 @@ impl Segments {
         self.sidecars.sort_unstable();
         self.sidecars.dedup();
         // One that was discarded by a truncation has been written anew.
-        let Self { sidecars, stale, .. } = self;
-        stale.retain(|name| match parse_file_name(name) {
+        let Self { sidecars, stale, retired, .. } = self;
+        let is_no_sidecar = |name: &String| match parse_file_name(name) {
             Some((at, suffix)) => !(PRODUCER_SUFFIXES.contains(&suffix) && sidecars.contains(&at)),
             None => true,
-        });
+        };
+        stale.retain(is_no_sidecar);
+        retired.retain(is_no_sidecar);
     }
 
     /// Keeps the sidecars at the beginning of a segment, those above the high watermark, and the
@@ -250,14 +260,14 @@ impl Segments {
             keep
         });
         for at in gone {
-            self.discard_sidecar(at);
+            self.retire_sidecar(at);
         }
     }
 
     /// Drops every sidecar: no producer is known any more.
     pub(crate) fn drop_sidecars(&mut self) {
         for at in std::mem::take(&mut self.sidecars) {
-            self.discard_sidecar(at);
+            self.retire_sidecar(at);
         }
     }
 
@@ -278,11 +288,21 @@ impl Segments {
         self.stale.extend(PRODUCER_SUFFIXES.map(|suffix| file_name(at, suffix)));
     }
 
+    /// These files have been removed.
+    pub(crate) fn forget_removed(&mut self, names: &BTreeSet<String>) {
+        self.stale.retain(|name| !names.contains(name));
+        self.retired.retain(|name| !names.contains(name));
+    }
+
     pub(crate) fn learn_max_timestamp(&mut self, base: Offset, max_timestamp: i64) {
         let found = self.list.iter_mut().find(|segment| segment.base == base);
         if let Some(segment) = found {
             segment.max_timestamp = Some(max_timestamp);
         }
+    }
+
+    fn retire_sidecar(&mut self, at: Offset) {
+        self.retired.extend(PRODUCER_SUFFIXES.map(|suffix| file_name(at, suffix)));
     }
 
     fn discard_segment(&mut self, base: Offset) {

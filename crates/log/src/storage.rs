@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use bytes::Bytes;
 use chronik_env::{DiskLock, Env};
 use chronik_journal::{
-    Class, Core, Flushed, Journal, LogId, Record, RecoveredLog, Refused, Reservation,
+    Class, Core, Flushed, Journal, LogId, Lsn, Record, RecoveredLog, Refused, Reservation,
 };
 use chronik_types::{Monotonic, Offset, TopicId, TopicPartition};
 use parking_lot::{Mutex, RwLock};
@@ -114,6 +114,7 @@ pub(crate) struct Shared {
     /// below what is flushed.
     pub(crate) maintenance: Mutex<()>,
     pub(crate) counters: Counters,
+    current_file: AtomicU64,
     wanted: Notify,
     stopping: AtomicBool,
     stopped: watch::Sender<Option<Arc<str>>>,
@@ -205,12 +206,18 @@ impl Shared {
         self.wanted.notify_one();
     }
 
-    pub(crate) fn under_pressure(&self) -> bool {
-        let used = self.admission.used();
-        let journal = self.journal.stats().used_bytes;
-        used > self.options.unflushed_bytes_max / 2
-            || journal > self.options.journal.max_bytes / 2
-            || self.admission.is_contended()
+    /// The journal file that is being written, as far as is known.
+    pub(crate) fn current_file(&self) -> u64 {
+        match self.current_file.load(Ordering::Relaxed) {
+            // A run begins in a file of its own: all that was recovered is in older ones.
+            0 => u64::MAX,
+            file => file,
+        }
+    }
+
+    /// A group is durable up to here.
+    pub(crate) fn see_durable(&self, lsn: Lsn) {
+        self.current_file.fetch_max(lsn.file, Ordering::Relaxed);
     }
 }
 
@@ -483,6 +490,7 @@ impl Prepared {
             deletions: Mutex::new(deletions),
             maintenance: Mutex::default(),
             counters: Counters::default(),
+            current_file: AtomicU64::new(0),
             wanted: Notify::new(),
             stopping: AtomicBool::new(false),
             stopped: watch::channel(None).0,
