@@ -29,7 +29,7 @@ def test_two_members_share_the_partitions_and_one_inherits_all(client, topic, na
             assert set(values(seen[first])) | set(values(seen[second])) == wanted
             assert {r.partition for r in seen[first]} == first.assignment()
             assert {r.partition for r in seen[second]} == second.assignment()
-            assert client.group(f"g-{name}") == ("Stable", 2)
+            eventually(lambda: client.group(f"g-{name}") == ("Stable", 2), what="the stable group")
         drive([first], lambda seen: first.assignment() == {0, 1, 2, 3})
         wanted = numbered(client, name, 8, 4, start=100)
         drive([first], lambda seen: wanted <= set(values(seen[first])))
@@ -68,7 +68,7 @@ def test_a_group_is_listed_described_and_deleted(client, clients, topic, name):
         drive([member], lambda seen: len(seen[member]) == 1)
         member.commit()
         assert group in client.groups()
-        assert client.group(group) == ("Stable", 1)
+        eventually(lambda: client.group(group) == ("Stable", 1), what="the stable group")
     eventually(lambda: client.group(group) == ("Empty", 0), what="the empty group")
     assert group in client.groups()
     # aiokafka has no call to delete a group; librdkafka's stands in.

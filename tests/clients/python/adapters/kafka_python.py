@@ -1,7 +1,10 @@
 """kafka-python: pure Python, its own threads."""
 
 import contextlib
+import queue
+import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition, errors
 from kafka.admin import ConfigResource
@@ -26,25 +29,66 @@ def record(message):
 
 
 class KafkaPythonMember(Member):
+    """Polls in a thread of its own, as an application does.
+
+    Polled in turn with another member from one thread, kafka-python drops a join that completes between two of its polls and
+    starts another, and two such members can keep each other from ever settling.
+    """
+
     def __init__(self, bootstrap, group, topic, reset):
         self.consumer = KafkaConsumer(
-            topic, bootstrap_servers=bootstrap, group_id=group, auto_offset_reset=reset, enable_auto_commit=False,
+            bootstrap_servers=bootstrap, group_id=group, auto_offset_reset=reset, enable_auto_commit=False,
             session_timeout_ms=SESSION_TIMEOUT_MS, heartbeat_interval_ms=HEARTBEAT_MS,
         )
+        # A leader that joins before it knows the topic assigns nothing, and sometimes never joins again.
+        self.consumer.partitions_for_topic(topic)
+        self.consumer.subscribe([topic])
+        self.arrived, self.calls, self.held = queue.Queue(), queue.Queue(), set()
+        self.thread = ThreadPoolExecutor(1)
+        self.stop = threading.Event()
+        self.running = self.thread.submit(self._run)
+
+    def _run(self):
+        while not self.stop.is_set():
+            while not self.calls.empty():
+                self.calls.get()()
+            for batch in self.consumer.poll(timeout_ms=500).values():
+                for message in batch:
+                    self.arrived.put(record(message))
+            self.held = {tp.partition for tp in self.consumer.assignment()}
+        self.consumer.close(autocommit=False)
 
     def poll(self):
-        with broker_errors():
-            return [record(m) for batch in self.consumer.poll(timeout_ms=100).values() for m in batch]
+        if self.running.done():
+            with broker_errors():
+                self.running.result()
+        got = []
+        with contextlib.suppress(queue.Empty):
+            got.append(self.arrived.get(timeout=0.1))
+            while True:
+                got.append(self.arrived.get_nowait())
+        return got
 
     def assignment(self):
-        return {tp.partition for tp in self.consumer.assignment()}
+        return self.held
 
     def commit(self):
+        committed = Future()
+
+        def commit():
+            try:
+                committed.set_result(self.consumer.commit())
+            except Exception as error:
+                committed.set_exception(error)
+
+        self.calls.put(commit)
         with broker_errors():
-            self.consumer.commit()
+            committed.result(CALL_TIMEOUT_S)
 
     def close(self):
-        self.consumer.close(autocommit=False)
+        self.stop.set()
+        with broker_errors():
+            self.running.result(CALL_TIMEOUT_S)
 
 
 class KafkaPython(Client):
