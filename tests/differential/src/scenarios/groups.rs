@@ -52,7 +52,9 @@ impl Member {
                     assignment: assignment.to_vec().into(),
                 })
                 .collect(),
-            ..Default::default()
+            // Both are required from version 5 on.
+            protocol_type: Some("consumer".into()),
+            protocol_name: Some("range".into()),
         }
     }
 

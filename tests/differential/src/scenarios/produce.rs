@@ -38,27 +38,34 @@ pub fn acks(s: &mut Session) -> Result<(), Failure> {
     stored(s, "acks", "what acks 0 left")
 }
 
-/// What the log holds now, as a consumer sees it.
+/// What a partition holds now, as a consumer sees it.
 pub fn stored(s: &mut Session, name: &str, label: &str) -> Result<(), Failure> {
-    stored_from(s, name, 0, label)
+    stored_in(s, name, 1, label)
 }
 
-fn stored_from(s: &mut Session, name: &str, offset: i64, label: &str) -> Result<(), Failure> {
-    let partition =
-        FetchPartition { fetch_offset: offset, partition_max_bytes: 1 << 26, ..Default::default() };
-    let topic =
-        FetchTopic { topic: name.into(), topic_id: Uuid::ZERO, partitions: vec![partition] };
+/// What the first `partitions` of a topic hold now.
+fn stored_in(s: &mut Session, name: &str, partitions: i32, label: &str) -> Result<(), Failure> {
+    let partition = |partition| FetchPartition {
+        partition,
+        partition_max_bytes: 1 << 26,
+        ..Default::default()
+    };
+    let partitions = (0..partitions).map(partition).collect();
+    let topic = FetchTopic { topic: name.into(), topic_id: Uuid::ZERO, partitions };
     let request = FetchRequest { topics: vec![topic], ..Default::default() };
     s.ask(label, 12, &request).map(|_| ())
 }
 
 /// The defects a batch may have.
 pub fn batches(s: &mut Session) -> Result<(), Failure> {
-    let id = topic(s, "defects", 1, &[])?;
+    // Each defect has a partition of its own, so that what is wrongly taken moves no other offsets.
+    let cases = defects();
+    let partitions = i32::try_from(cases.len()).unwrap_or(i32::MAX);
+    let id = topic(s, "defects", partitions, &[])?;
     topic(s, "compacted", 1, &[("cleanup.policy", "compact")])?;
     for version in [3, 7, 8, 9, 13] {
-        for (label, batch) in defects() {
-            let mut request = produce_request("defects", 0, &batch);
+        for (partition, (label, batch)) in (0..).zip(&cases) {
+            let mut request = produce_request("defects", partition, batch);
             if version == 13 {
                 request.topic_data[0].topic_id = id;
             }
@@ -77,7 +84,7 @@ pub fn batches(s: &mut Session) -> Result<(), Failure> {
         )?;
     }
     stored(s, "compacted", "what is compacted")?;
-    stored(s, "defects", "what defects left")
+    stored_in(s, "defects", partitions, "what defects left")
 }
 
 fn defects() -> Vec<(&'static str, Vec<u8>)> {
@@ -200,14 +207,17 @@ fn record_defects() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// Partitions of the topics below: one for each case.
+const TIMES: i32 = 14;
+
 /// Timestamps in and out of the range that a topic allows.
 pub fn timestamps(s: &mut Session) -> Result<(), Failure> {
-    topic(s, "times", 1, &[])?;
-    topic(s, "append-time", 1, &[("message.timestamp.type", "LogAppendTime")])?;
+    topic(s, "times", TIMES, &[])?;
+    topic(s, "append-time", TIMES, &[("message.timestamp.type", "LogAppendTime")])?;
     let hour = "3600000";
     let narrow =
         [("message.timestamp.before.max.ms", hour), ("message.timestamp.after.max.ms", hour)];
-    topic(s, "narrow-times", 1, &narrow)?;
+    topic(s, "narrow-times", TIMES, &narrow)?;
     let now = now_ms();
     let times = [
         ("-1", -1),
@@ -223,11 +233,11 @@ pub fn timestamps(s: &mut Session) -> Result<(), Failure> {
         ("maximum", i64::MAX),
     ];
     for name in ["times", "append-time", "narrow-times"] {
-        for (label, time) in times {
+        for (partition, (label, time)) in (0..).zip(times) {
             let batch = batches::record(time, Some(b"k"), Some(b"v"));
             for version in [3, 8, 12] {
                 let label = format!("{name} {label} v{version}");
-                s.ask(&label, version, &produce_request(name, 0, &batch))?;
+                s.ask(&label, version, &produce_request(name, partition, &batch))?;
             }
         }
         let mut builder = BatchBuilder::new();
@@ -236,13 +246,13 @@ pub fn timestamps(s: &mut Session) -> Result<(), Failure> {
             let _ = builder.append(Timestamp(time), Some(b"k"), Some(b"v"), &[]);
         }
         let batch = batches::build(builder);
-        s.ask(&format!("{name} several"), 9, &produce_request(name, 0, &batch))?;
+        s.ask(&format!("{name} several"), 9, &produce_request(name, TIMES - 3, &batch))?;
         let stamped = with(records(2, Codec::None), at::ATTRIBUTES, &8_i16.to_be_bytes());
-        s.ask(&format!("{name} stamped"), 9, &produce_request(name, 0, &stamped))?;
+        s.ask(&format!("{name} stamped"), 9, &produce_request(name, TIMES - 2, &stamped))?;
         let batch = records(2, Codec::Gzip);
-        s.ask(&format!("{name} compressed"), 9, &produce_request(name, 0, &batch))?;
+        s.ask(&format!("{name} compressed"), 9, &produce_request(name, TIMES - 1, &batch))?;
     }
-    stored(s, "append-time", "what has append times")
+    stored_in(s, "append-time", TIMES, "what has append times")
 }
 
 /// Batches around the limits of size.
@@ -411,16 +421,26 @@ pub fn partitions(s: &mut Session) -> Result<(), Failure> {
         }
         let empty = PartitionProduceData { index: 0, records: Records::EMPTY };
         ask(s, "empty records", vec![of("several", several, vec![empty])])?;
-        ask(s, "partition twice", vec![of("several", several, vec![data(0), data(0)])])?;
-        ask(
-            s,
-            "topic twice",
-            vec![of("several", several, vec![data(0)]), of("several", several, vec![data(1)])],
-        )?;
     }
     let request = ProduceRequest { timeout_ms: -1, ..produce_request("several", 0, &batch) };
     s.ask("timeout -1", 9, &request)?;
     let mut null = produce_request("several", 0, &batch);
     null.topic_data[0].partition_data[0].records = Records::Null;
-    s.ask_briefly("null records", 9, &null)
+    s.ask_briefly("null records", 9, &null)?;
+    let twice = [
+        ("partition twice", vec![of("several", Uuid::ZERO, vec![data(0), data(0)])]),
+        (
+            "topic twice",
+            vec![
+                of("several", Uuid::ZERO, vec![data(1)]),
+                of("several", Uuid::ZERO, vec![data(2)]),
+            ],
+        ),
+    ];
+    for (label, topic_data) in twice {
+        let request =
+            ProduceRequest { transactional_id: None, acks: -1, timeout_ms: 5000, topic_data };
+        s.ask(label, 9, &request)?;
+    }
+    Ok(())
 }
