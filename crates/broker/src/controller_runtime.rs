@@ -130,6 +130,7 @@ impl ControllerHandle {
                     security_protocol: 0,
                 })
                 .collect(),
+            internal: None,
             rack: options.rack.clone(),
             directories: identity.directories.clone(),
             features: supported_features(),

@@ -62,6 +62,7 @@ pub(crate) fn register(
         epoch: BrokerEpoch(draft.image().next_broker_epoch()),
         incarnation: request.incarnation,
         listeners: request.listeners,
+        internal: request.internal,
         rack: request.rack,
         directories: request.directories,
         features: request.features,

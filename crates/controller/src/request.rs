@@ -1,6 +1,8 @@
 //! What the controller is asked, and what it answers. Whoever serves the wire converts.
 
-use chronik_metadata::{BrokerList, Feature, Listener, ProducerIdBlock, StorageHealth};
+use chronik_metadata::{
+    BrokerList, Feature, InternalEndpoint, Listener, ProducerIdBlock, StorageHealth,
+};
 use chronik_types::{
     BrokerEpoch, BrokerId, DirectoryId, LeaderEpoch, Monotonic, PartitionId, TopicId, Uuid,
 };
@@ -239,8 +241,10 @@ pub struct RegisterBroker {
     pub cluster_id: String,
     /// Drawn at this start.
     pub incarnation: Uuid,
-    /// Where it can be reached.
+    /// Where clients reach it.
     pub listeners: Vec<Listener>,
+    /// Where the other nodes reach it; `None` for a node that is alone.
+    pub internal: Option<InternalEndpoint>,
     /// Where it stands.
     pub rack: Option<String>,
     /// Its data directories.

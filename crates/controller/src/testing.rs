@@ -99,6 +99,7 @@ impl Cluster {
             cluster_id: self.committed.cluster_id().unwrap_or_default().to_owned(),
             incarnation: uuid(4, self.incarnations),
             listeners: vec![],
+            internal: None,
             rack: None,
             directories: vec![directory(broker)],
             features: vec![],

@@ -29,8 +29,9 @@ pub mod snapshot;
 pub use batch::{DecodeBatchError, decode_batch, encode_batch};
 pub use delta::{Changes, TopicChange, delta};
 pub use image::{
-    Applied, BrokerList, BrokerRegistration, ConfigMap, ConfigResource, Feature, Image, Listener,
-    Partition, PartitionExtra, Partitions, ProducerIdBlock, StorageHealth, Topic,
+    Applied, BrokerList, BrokerRegistration, ConfigMap, ConfigResource, Feature, Image,
+    InternalEndpoint, Listener, Partition, PartitionExtra, Partitions, ProducerIdBlock,
+    StorageHealth, Topic,
 };
 pub use record::{MetadataBatch, MetadataRecord};
 pub use replay::{BatchOutcome, ReplayError};

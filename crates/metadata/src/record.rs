@@ -200,6 +200,20 @@ pub struct RegisterBroker {
     /// Whether it is about to stop.
     #[prost(bool, tag = "10")]
     pub in_controlled_shutdown: bool,
+    /// Where the other nodes reach it.
+    #[prost(message, optional, tag = "11")]
+    pub internal: Option<InternalEndpoint>,
+}
+
+/// Where nodes reach a node.
+#[derive(Clone, PartialEq, Eq, ::prost::Message)]
+pub struct InternalEndpoint {
+    /// A name or an address.
+    #[prost(string, tag = "1")]
+    pub host: String,
+    /// Within u16.
+    #[prost(uint32, tag = "2")]
+    pub port: u32,
 }
 
 /// What a restart did to what a broker had acknowledged.

@@ -29,6 +29,15 @@ pub struct Feature {
     pub max: i16,
 }
 
+/// Where nodes reach a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InternalEndpoint {
+    /// A name or an address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
 /// One incarnation of a broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerRegistration {
@@ -38,8 +47,10 @@ pub struct BrokerRegistration {
     pub epoch: BrokerEpoch,
     /// Drawn at each start of the process.
     pub incarnation: Uuid,
-    /// Where it can be reached.
+    /// Where clients reach it.
     pub listeners: Vec<Listener>,
+    /// Where the other nodes reach it; `None` for a node that is alone.
+    pub internal: Option<InternalEndpoint>,
     /// Where it stands.
     pub rack: Option<String>,
     /// Its data directories.
@@ -76,6 +87,10 @@ impl BrokerRegistration {
             storage: self.storage.into(),
             fenced: self.fenced,
             in_controlled_shutdown: self.in_controlled_shutdown,
+            internal: self.internal.as_ref().map(|internal| record::InternalEndpoint {
+                host: internal.host.clone(),
+                port: internal.port.into(),
+            }),
         }
     }
 }
@@ -109,6 +124,10 @@ impl TryFrom<&record::RegisterBroker> for BrokerRegistration {
                 security_protocol: listener.security_protocol.try_into()?,
             })
         };
+        let internal = |internal: &record::InternalEndpoint| {
+            let port = internal.port.try_into()?;
+            Ok::<_, Self::Error>(InternalEndpoint { host: internal.host.clone(), port })
+        };
         let feature = |feature: &record::SupportedFeature| {
             Ok::<_, Self::Error>(Feature {
                 name: feature.name.clone(),
@@ -127,6 +146,7 @@ impl TryFrom<&record::RegisterBroker> for BrokerRegistration {
             storage: record.storage(),
             fenced: record.fenced,
             in_controlled_shutdown: record.in_controlled_shutdown,
+            internal: record.internal.as_ref().map(internal).transpose()?,
         })
     }
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use chronik_types::{BrokerId, PartitionId, ProducerId, TopicId, TopicPartition};
 use imbl::OrdMap;
 
-pub use brokers::{BrokerRegistration, Feature, Listener, StorageHealth};
+pub use brokers::{BrokerRegistration, Feature, InternalEndpoint, Listener, StorageHealth};
 pub(crate) use configs::no_configs;
 pub use configs::{ConfigMap, ConfigResource};
 pub use partition::{BrokerList, Partition, PartitionExtra};

@@ -138,6 +138,7 @@ fn change() -> impl Strategy<Value = Change> {
                 broker_epoch,
                 fenced: true,
                 rack: Some(String::new()),
+                internal: (broker_epoch > 0).then(Default::default),
                 ..Default::default()
             })
         }),
