@@ -13,8 +13,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("metadata", &["types"]),
     ("controller", &["types", "metadata", "config"]),
     ("coordinator", &["types", "protocol"]),
-    ("raft", &["types", "protocol", "env", "journal", "log", "metadata"]),
+    ("raft", &["types", "protocol", "env", "journal", "log", "metadata", "peer"]),
     ("net", &["types", "protocol", "env"]),
+    ("peer", &["types", "protocol", "env"]),
     (
         "broker",
         &[
@@ -29,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "coordinator",
             "raft",
             "net",
+            "peer",
         ],
     ),
     (
@@ -43,6 +45,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "coordinator",
             "raft",
             "net",
+            "peer",
             "broker",
         ],
     ),
