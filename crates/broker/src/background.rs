@@ -23,7 +23,7 @@ pub(crate) fn spawn(broker: &Arc<Broker>, stop: &watch::Receiver<bool>) {
     let beats = heartbeats(
         broker.controller.clone(),
         broker.options.clone(),
-        broker.options.heartbeat_interval,
+        broker.options.cluster.heartbeat_interval,
     );
     tokio::spawn(until(stop.clone(), beats));
 }

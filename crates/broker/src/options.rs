@@ -1,15 +1,16 @@
 //! What a broker needs to know before it starts; the server builds it from the configuration.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chronik_config::keys::ConfigMap;
+use chronik_config::{Cluster, keys::ConfigMap};
 use chronik_coordinator::CoordinatorConfig;
 use chronik_raft::ElectionTimes;
 use chronik_types::BrokerId;
 
-/// A listener as clients are told of it.
+/// A listener as others are told of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// The listener's name, such as `PLAINTEXT`.
@@ -27,8 +28,15 @@ pub struct Options {
     pub node_id: BrokerId,
     /// `broker.rack`.
     pub rack: Option<String>,
-    /// The advertised listeners.
+    /// Roles, quorum, timeouts of the cluster.
+    pub cluster: Cluster,
+    /// The advertised listeners for clients; none without the role of a broker.
     pub endpoints: Vec<Endpoint>,
+    /// Where the other nodes reach this one: its controller listener if it has one, else its
+    /// inter-broker listener; `None` on a node that is to stay alone.
+    pub internal: Option<Endpoint>,
+    /// The names of the listeners on which only controllers' requests are answered.
+    pub controller_listeners: BTreeSet<String>,
     /// `log.dirs`; the first one also holds the metadata log.
     pub log_dirs: Vec<PathBuf>,
     /// Where the journal is (`journal.dir`); in the first of `log_dirs` unless it is set.
@@ -57,8 +65,6 @@ pub struct Options {
     pub static_configs: Arc<ConfigMap>,
     /// `auto.create.topics.enable`.
     pub auto_create_topics: bool,
-    /// `broker.heartbeat.interval.ms`.
-    pub heartbeat_interval: Duration,
     /// `fetch.max.bytes`.
     pub fetch_max_bytes: usize,
     /// `max.incremental.fetch.session.cache.slots`.

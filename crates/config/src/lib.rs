@@ -24,6 +24,9 @@ mod show;
 mod sources;
 
 pub use error::{ConfigError, Origin};
-pub use node::{Groups, Journal, Listener, LogFormat, Memory, Network, NodeConfig, parse};
+pub use node::{
+    Cluster, Groups, HostPort, Journal, LeaderRebalance, Listener, LogFormat, Memory, Network,
+    NodeConfig, Quorum, Roles, Voter, parse,
+};
 pub use show::{Row, rows};
 pub use sources::{ConfigFile, Machine, Sources, UnreadableConfig};

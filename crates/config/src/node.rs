@@ -1,5 +1,7 @@
 //! The typed configuration of a node.
 
+mod cluster;
+mod endpoint;
 mod listeners;
 mod quorum;
 mod values;
@@ -13,6 +15,9 @@ use std::{
 
 use chronik_types::BrokerId;
 
+pub use self::cluster::{Cluster, LeaderRebalance, Quorum, Roles, Voter};
+pub use self::endpoint::HostPort;
+
 use self::values::Values;
 use crate::{ConfigError, Sources, keys::ConfigMap, sources};
 
@@ -23,7 +28,9 @@ pub struct NodeConfig {
     pub node_id: BrokerId,
     /// `broker.rack`.
     pub rack: Option<String>,
-    /// `listeners` with `advertised.listeners`, without those of controllers.
+    /// This node as one of a cluster.
+    pub cluster: Cluster,
+    /// `listeners` with `advertised.listeners`.
     pub listeners: Vec<Listener>,
     /// `admin.listener` as host and port; `None`: no admin listener.
     pub admin_listener: Option<(String, u16)>,
@@ -39,10 +46,6 @@ pub struct NodeConfig {
     pub auto_create_topics: bool,
     /// Consumer groups.
     pub groups: Groups,
-    /// `broker.heartbeat.interval.ms`.
-    pub heartbeat_interval: Duration,
-    /// `controller.quorum.election.timeout.ms`.
-    pub election_timeout: Duration,
     /// `fetch.max.bytes`.
     pub fetch_max_bytes: usize,
     /// `max.incremental.fetch.session.cache.slots`.
@@ -67,7 +70,7 @@ pub struct NodeConfig {
     pub(crate) settings: BTreeMap<String, sources::Setting>,
 }
 
-/// One listener for clients.
+/// One listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// Its name, in capitals.
@@ -76,10 +79,23 @@ pub struct Listener {
     pub host: String,
     /// The port to bind; 0 lets the system choose.
     pub port: u16,
-    /// The host that clients are told.
+    /// The host that others are told.
     pub advertised_host: String,
-    /// The port that clients are told; 0 for the one that was bound.
+    /// The port that others are told; 0 for the one that was bound.
     pub advertised_port: u16,
+    /// Whether it is one of `controller.listener.names`: for the nodes of the cluster and for
+    /// tools that talk to controllers; clients are not told of it.
+    pub controller: bool,
+    /// Whether the nodes of the cluster use it among themselves.
+    pub internal: bool,
+}
+
+impl Listener {
+    /// The address that others are told.
+    #[must_use]
+    pub fn advertised(&self) -> HostPort {
+        HostPort { host: self.advertised_host.clone(), port: self.advertised_port }
+    }
 }
 
 /// Settings of connections.
@@ -164,13 +180,18 @@ pub fn parse(sources: &Sources) -> Result<NodeConfig, Vec<ConfigError>> {
     let settings = sources::gather(sources, &mut errors);
     let mut values = Values::new(&settings);
     let node_id = quorum::node_id(&mut values);
-    let controllers = quorum::check(&mut values, node_id);
-    let listeners = listeners::resolve(&mut values, &controllers, &sources.machine);
+    let roles = quorum::roles(&mut values);
+    let quorum = quorum::parse(&mut values);
+    let own_vote = quorum.voters.iter().find(|voter| voter.id == node_id);
+    let own_vote = own_vote.map(|voter| voter.address.clone());
+    let listeners = listeners::resolve(&mut values, roles, own_vote.as_ref(), &sources.machine);
+    let quorum = quorum::resolve(&mut values, node_id, roles, quorum, &listeners);
     quorum::refuse_what_is_not_there(&mut values);
     let config = NodeConfig {
         node_id,
         rack: values.set_text("broker.rack"),
-        listeners,
+        cluster: cluster::resolve(&mut values, roles, quorum, listeners.inter_broker),
+        listeners: listeners.all,
         admin_listener: listeners::admin(&mut values),
         log_dirs: log_dirs(&mut values),
         network: network(&mut values),
@@ -178,8 +199,6 @@ pub fn parse(sources: &Sources) -> Result<NodeConfig, Vec<ConfigError>> {
         journal: journal(&mut values),
         auto_create_topics: values.flag("auto.create.topics.enable"),
         groups: groups(&mut values),
-        heartbeat_interval: values.millis("broker.heartbeat.interval.ms"),
-        election_timeout: values.millis("controller.quorum.election.timeout.ms"),
         fetch_max_bytes: values.size("fetch.max.bytes"),
         fetch_session_slots: values.size("max.incremental.fetch.session.cache.slots"),
         producer_id_expiration: values.millis("producer.id.expiration.ms"),

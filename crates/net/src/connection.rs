@@ -24,6 +24,8 @@ pub struct ListenerInfo {
     pub advertised_port: u16,
     /// The address that was bound.
     pub address: SocketAddr,
+    /// Whether the nodes of the cluster use it among themselves.
+    pub internal: bool,
 }
 
 /// What the client says it is (ApiVersions v3 and later).

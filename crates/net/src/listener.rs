@@ -54,6 +54,7 @@ impl Listener {
             advertised_host: options.advertised_host.clone(),
             advertised_port,
             address,
+            internal: options.internal,
         };
         Ok(Self { socket, info: Arc::new(info) })
     }

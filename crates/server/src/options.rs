@@ -45,19 +45,27 @@ fn listener(listener: &chronik_config::Listener) -> chronik_net::ListenerOptions
         port: listener.port,
         advertised_host: listener.advertised_host.clone(),
         advertised_port: listener.advertised_port,
+        internal: listener.internal,
     }
 }
 
-/// The broker's options, with the listeners as they were bound.
+/// The broker's options, with the listeners as they were bound, in the order of the configuration.
 pub(crate) fn broker(
     config: &NodeConfig,
     bound: &[Arc<ListenerInfo>],
     open_files: usize,
 ) -> chronik_broker::Options {
+    let listeners = || config.listeners.iter().zip(bound);
+    let clients = listeners().filter(|(listener, _)| !listener.controller);
+    let controllers = listeners().filter(|(listener, _)| listener.controller);
+    let internal = listeners().find(|(listener, _)| listener.internal);
     chronik_broker::Options {
         node_id: config.node_id,
         rack: config.rack.clone(),
-        endpoints: bound.iter().map(|info| endpoint(info)).collect(),
+        cluster: config.cluster.clone(),
+        endpoints: clients.map(|(_, info)| endpoint(info)).collect(),
+        internal: internal.map(|(_, info)| endpoint(info)),
+        controller_listeners: controllers.map(|(listener, _)| listener.name.clone()).collect(),
         log_dirs: config.log_dirs.clone(),
         journal_dir: config.journal.dir.clone(),
         journal_max_bytes: config.journal.max_bytes,
@@ -70,13 +78,12 @@ pub(crate) fn broker(
         cached_bytes_max: config.memory.cached_bytes,
         free_bytes_floor: config.journal.free_bytes_floor,
         election: ElectionTimes {
-            election_min: config.election_timeout / 2,
-            election_max: config.election_timeout,
-            heartbeat: config.election_timeout / 10,
+            election_min: config.cluster.election_timeout / 2,
+            election_max: config.cluster.election_timeout,
+            heartbeat: config.cluster.election_timeout / 10,
         },
         static_configs: Arc::new(config.static_configs.clone()),
         auto_create_topics: config.auto_create_topics,
-        heartbeat_interval: config.heartbeat_interval,
         fetch_max_bytes: config.fetch_max_bytes,
         fetch_session_slots: config.fetch_session_slots,
         producer_id_expiration_ms: i64::try_from(config.producer_id_expiration.as_millis())

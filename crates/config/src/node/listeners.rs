@@ -5,46 +5,28 @@ use std::{
     net::IpAddr,
 };
 
-use super::{Listener, values::Values};
+use super::{
+    HostPort, Listener, Roles,
+    endpoint::Endpoint,
+    quorum::{self, NAMES},
+    values::Values,
+};
 use crate::Machine;
 
-/// `NAME://host:port`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Endpoint {
-    name: String,
-    host: String,
-    port: u16,
+const INTER_BROKER: &str = "inter.broker.listener.name";
+
+/// The listeners of a node.
+pub(super) struct Listeners {
+    /// In their order in `listeners`.
+    pub all: Vec<Listener>,
+    /// The one that brokers use among themselves; `None` without a listener for clients.
+    pub inter_broker: Option<String>,
 }
 
-impl Endpoint {
-    fn parse(text: &str) -> Option<Self> {
-        let (name, address) = text.trim().split_once("://")?;
-        let (host, port) = address.rsplit_once(':')?;
-        let host = match host.strip_prefix('[') {
-            Some(v6) => v6.strip_suffix(']')?,
-            None => host,
-        };
-        let legal = |c: char| c.is_ascii_alphanumeric() || "-._:%".contains(c);
-        let name_legal = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-        let sound = !name.is_empty() && name.chars().all(name_legal) && host.chars().all(legal);
-        let port = port.parse().ok().filter(|_| sound)?;
-        Some(Self { name: name.to_uppercase(), host: host.to_owned(), port })
-    }
-
-    /// Whether the host stands for every address of the machine, which no client can connect to.
-    fn is_wildcard(&self) -> bool {
-        self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified())
-    }
-}
-
-impl std::fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { name, host, port } = self;
-        if host.contains(':') {
-            write!(f, "{name}://[{host}]:{port}")
-        } else {
-            write!(f, "{name}://{host}:{port}")
-        }
+impl Listeners {
+    /// Where other nodes reach this one; `None`: nowhere.
+    pub(super) fn internal(&self) -> Option<&Listener> {
+        self.all.iter().find(|listener| listener.internal)
     }
 }
 
@@ -52,32 +34,21 @@ fn join(endpoints: &[Endpoint]) -> String {
     endpoints.iter().map(Endpoint::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// The listeners for clients.
+/// All listeners. `own_vote` is the address by which the quorum knows this node.
 pub(super) fn resolve(
     values: &mut Values<'_>,
-    controllers: &BTreeSet<String>,
+    roles: Roles,
+    own_vote: Option<&HostPort>,
     machine: &Machine,
-) -> Vec<Listener> {
+) -> Listeners {
+    let controllers = quorum::controller_listener_names(values);
+    let is_controller = |endpoint: &Endpoint| controllers.contains(&endpoint.name);
     let advertised = values
         .set_text("advertised.listeners")
         .map(|text| parse_all(values, "advertised.listeners", &text));
     let all = bound(values, advertised.as_deref());
-    let (control, clients): (Vec<_>, Vec<_>) =
-        all.iter().cloned().partition(|endpoint| controllers.contains(&endpoint.name));
-    if clients.is_empty() {
-        values.refuse(
-            "listeners",
-            "there is no listener for clients; add one, such as \
-            PLAINTEXT://127.0.0.1:9092"
-                .to_owned(),
-        );
-    }
     check_distinct(values, &all);
-    for endpoint in &control {
-        values.notices.push(format!(
-            "the controller listener {endpoint} is not opened: a node alone has nobody to talk to"
-        ));
-    }
+    check_roles(values, roles, &all, &is_controller);
     let advertised = advertised.unwrap_or_default();
     for endpoint in &advertised {
         if !all.iter().any(|listener| listener.name == endpoint.name) {
@@ -85,30 +56,75 @@ pub(super) fn resolve(
             values.refuse("advertised.listeners", reason);
         }
     }
-    check_protocols(values, &clients);
-    check_inter_broker(values, &clients);
-    let listeners: Vec<_> = clients
-        .into_iter()
-        .map(|endpoint| advertise(values, endpoint, &advertised, machine))
-        .collect();
-    let shown: Vec<_> = listeners
+    check_protocols(values, &all, &controllers);
+    let clients: Vec<_> = all.iter().filter(|endpoint| !is_controller(endpoint)).collect();
+    let inter_broker = inter_broker(values, &clients);
+    let all: Vec<_> = all
         .iter()
-        .map(|listener| Endpoint {
-            name: listener.name.clone(),
-            host: listener.advertised_host.clone(),
-            port: listener.advertised_port,
+        .map(|endpoint| {
+            let controller = is_controller(endpoint);
+            let between_brokers =
+                !roles.controller && inter_broker.as_deref() == Some(endpoint.name.as_str());
+            let own_vote = own_vote.filter(|_| controller);
+            let told = advertise(values, endpoint, &advertised, own_vote, machine);
+            Listener {
+                name: endpoint.name.clone(),
+                host: endpoint.address.host.clone(),
+                port: endpoint.address.port,
+                advertised_host: told.host,
+                advertised_port: told.port,
+                controller,
+                internal: controller || between_brokers,
+            }
         })
         .collect();
+    let shown: Vec<_> = all
+        .iter()
+        .map(|listener| Endpoint { name: listener.name.clone(), address: listener.advertised() })
+        .collect();
     values.derived.insert("advertised.listeners", join(&shown));
-    listeners
+    Listeners { all, inter_broker }
+}
+
+/// A broker has a listener for clients; a node that is no controller has none of a controller, and
+/// one that is only a controller has no other.
+fn check_roles(
+    values: &mut Values<'_>,
+    roles: Roles,
+    all: &[Endpoint],
+    is_controller: &dyn Fn(&Endpoint) -> bool,
+) {
+    const KEY: &str = "listeners";
+    if roles.broker && all.iter().all(is_controller) {
+        let reason =
+            "there is no listener for clients; add one, such as PLAINTEXT://127.0.0.1:9092";
+        values.refuse(KEY, reason.to_owned());
+    }
+    for endpoint in all {
+        if is_controller(endpoint) && !roles.controller {
+            let reason = format!(
+                "{endpoint} is a controller's by {NAMES}, and this node is none by process.roles; \
+                 drop it, or set process.roles=broker,controller"
+            );
+            values.refuse(KEY, reason);
+        } else if !is_controller(endpoint) && !roles.broker {
+            let reason = format!(
+                "{endpoint} is for clients, and this node is no broker by process.roles; drop it, \
+                 name it in {NAMES}, or set process.roles=broker,controller"
+            );
+            values.refuse(KEY, reason);
+        }
+    }
 }
 
 /// What is bound: `listeners`, or every address with the advertised ports, as Kafka's image has it.
 fn bound(values: &mut Values<'_>, advertised: Option<&[Endpoint]>) -> Vec<Endpoint> {
     match advertised {
         Some(advertised) if !values.is_set("listeners") => {
-            let everywhere =
-                |endpoint: &Endpoint| Endpoint { host: String::new(), ..endpoint.clone() };
+            let everywhere = |endpoint: &Endpoint| Endpoint {
+                name: endpoint.name.clone(),
+                address: HostPort { host: String::new(), port: endpoint.address.port },
+            };
             let all: Vec<_> = advertised.iter().map(everywhere).collect();
             values.derived.insert("listeners", join(&all));
             all
@@ -141,16 +157,21 @@ fn check_distinct(values: &mut Values<'_>, endpoints: &[Endpoint]) {
         if !names.insert(&endpoint.name) {
             values.refuse("listeners", format!("two listeners are named {}", endpoint.name));
         }
-        if endpoint.port != 0 && !addresses.insert((&endpoint.host, endpoint.port)) {
-            values.refuse("listeners", format!("two listeners have port {}", endpoint.port));
+        if endpoint.address.port != 0 && !addresses.insert(&endpoint.address) {
+            let reason = format!("two listeners have port {}", endpoint.address.port);
+            values.refuse("listeners", reason);
         }
     }
 }
 
-fn check_protocols(values: &mut Values<'_>, clients: &[Endpoint]) {
+fn check_protocols(values: &mut Values<'_>, endpoints: &[Endpoint], controllers: &[String]) {
     const KEY: &str = "listener.security.protocol.map";
     let text = values.text(KEY);
     let mut map = BTreeMap::new();
+    if !values.is_set(KEY) {
+        let plain = |name: &String| (name.clone(), "PLAINTEXT".to_owned());
+        map.extend(controllers.iter().map(plain));
+    }
     for part in text.split(',').filter(|part| !part.trim().is_empty()) {
         match part.split_once(':') {
             Some((name, protocol)) => {
@@ -161,7 +182,7 @@ fn check_protocols(values: &mut Values<'_>, clients: &[Endpoint]) {
             }
         }
     }
-    for Endpoint { name, .. } in clients {
+    for Endpoint { name, .. } in endpoints {
         match map.get(name).map(String::as_str) {
             Some("PLAINTEXT") => {}
             Some(protocol @ ("SSL" | "SASL_PLAINTEXT" | "SASL_SSL")) => {
@@ -183,44 +204,53 @@ fn check_protocols(values: &mut Values<'_>, clients: &[Endpoint]) {
     }
 }
 
-fn check_inter_broker(values: &mut Values<'_>, clients: &[Endpoint]) {
-    const KEY: &str = "inter.broker.listener.name";
-    let Some(name) = values.set_text(KEY) else { return };
-    if !clients.iter().any(|endpoint| endpoint.name == name.to_uppercase()) {
-        values.refuse(KEY, format!("`{name}` is no listener of `listeners`"));
+/// The listener that brokers use among themselves: the one that is named, or that of the protocol,
+/// or the first.
+fn inter_broker(values: &mut Values<'_>, clients: &[&Endpoint]) -> Option<String> {
+    let known = |name: &str| clients.iter().any(|endpoint| endpoint.name == name);
+    let Some(named) = values.set_text(INTER_BROKER) else {
+        let protocol = values.text("security.inter.broker.protocol");
+        let first = clients.first().map(|endpoint| endpoint.name.clone());
+        return Some(protocol).filter(|name| known(name)).or(first);
+    };
+    let name = named.to_uppercase();
+    if !clients.is_empty() && !known(&name) {
+        let all: Vec<_> = clients.iter().map(|endpoint| endpoint.name.as_str()).collect();
+        let reason = format!("`{named}` is no listener of `listeners`; set {}", all.join(" or "));
+        values.refuse(INTER_BROKER, reason);
     }
+    Some(name).filter(|name| known(name))
 }
 
-/// A listener with what clients are told of it.
+/// What others are told of a listener.
 fn advertise(
     values: &mut Values<'_>,
-    endpoint: Endpoint,
+    endpoint: &Endpoint,
     advertised: &[Endpoint],
+    own_vote: Option<&HostPort>,
     machine: &Machine,
-) -> Listener {
+) -> HostPort {
     let told = advertised.iter().find(|other| other.name == endpoint.name);
-    let (key, mut told) = match told {
-        Some(told) => ("advertised.listeners", told.clone()),
-        None => ("listeners", endpoint.clone()),
+    let (key, mut address) = match told {
+        Some(told) => ("advertised.listeners", told.address.clone()),
+        None => ("listeners", endpoint.address.clone()),
     };
-    if told.host.is_empty() {
-        told.host = machine.host_name.clone().unwrap_or_else(|| "localhost".to_owned());
+    if let (None, Some(vote)) = (told, own_vote) {
+        return vote.clone();
     }
-    if told.is_wildcard() {
+    if address.host.is_empty() {
+        address.host = machine.host_name.clone().unwrap_or_else(|| "localhost".to_owned());
+    }
+    if address.is_wildcard() {
+        let name = &endpoint.name;
         let reason = format!(
-            "clients cannot connect to {told}; set advertised.listeners={}://<a name or address \
-             of this machine that clients can reach>:{}",
-            told.name, told.port
+            "nobody can connect to {name}://{address}; set advertised.listeners={name}://<a name \
+             or address of this machine that others can reach>:{}",
+            address.port
         );
         values.refuse(key, reason);
     }
-    Listener {
-        name: endpoint.name,
-        host: endpoint.host,
-        port: endpoint.port,
-        advertised_host: told.host,
-        advertised_port: told.port,
-    }
+    address
 }
 
 /// `admin.listener`.
@@ -230,10 +260,7 @@ pub(super) fn admin(values: &mut Values<'_>) -> Option<(String, u16)> {
     if text.is_empty() {
         return None;
     }
-    let address = text.rsplit_once(':').and_then(|(host, port)| {
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        Some((host.to_owned(), port.parse().ok()?))
-    });
+    let address = HostPort::parse_lax(&text).map(|address| (address.host, address.port));
     if address.is_none() {
         values.refuse(KEY, format!("`{text}` is not of the form host:port"));
     }

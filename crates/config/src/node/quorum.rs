@@ -1,12 +1,13 @@
-//! Who this node is, and what of a cluster it can be so far: a quorum of itself.
-
-use std::collections::BTreeSet;
+//! Who this node is, what it does in the cluster and where the metadata quorum is.
 
 use chronik_types::BrokerId;
 
-use super::values::Values;
+use super::{HostPort, Listener, Quorum, Roles, Voter, listeners::Listeners, values::Values};
 
-const ALONE: &str = "this release runs a cluster of one node, which is broker and controller";
+const ROLES: &str = "process.roles";
+const VOTERS: &str = "controller.quorum.voters";
+const BOOTSTRAP: &str = "controller.quorum.bootstrap.servers";
+pub(super) const NAMES: &str = "controller.listener.names";
 
 /// `node.id`, or its older name.
 pub(super) fn node_id(values: &mut Values<'_>) -> BrokerId {
@@ -22,47 +23,158 @@ pub(super) fn node_id(values: &mut Values<'_>) -> BrokerId {
     BrokerId(older)
 }
 
-/// Checks the keys of the quorum; the names of the listeners that are controllers'.
-pub(super) fn check(values: &mut Values<'_>, node: BrokerId) -> BTreeSet<String> {
-    let roles: BTreeSet<String> = values.list("process.roles").into_iter().collect();
-    if roles.len() < 2 {
-        let reason = format!("{ALONE}; set process.roles=broker,controller");
-        values.refuse("process.roles", reason);
+/// `process.roles`.
+pub(super) fn roles(values: &mut Values<'_>) -> Roles {
+    let roles = values.list(ROLES);
+    let has = |role| roles.iter().any(|named| named == role);
+    let roles = Roles { broker: has("broker"), controller: has("controller") };
+    if !roles.broker && !roles.controller {
+        let reason = "it names no role; set process.roles=broker,controller, or one of them";
+        values.refuse(ROLES, reason.to_owned());
     }
-    check_voters(values, node);
-    let servers = values.list("controller.quorum.bootstrap.servers");
-    if servers.len() > 1 {
-        let reason = format!("{ALONE}; name this node only, or leave it out");
-        values.refuse("controller.quorum.bootstrap.servers", reason);
-    }
-    let names = values.set_text("controller.listener.names").unwrap_or_default();
+    roles
+}
+
+/// `controller.listener.names`, in capitals, in their order.
+pub(super) fn controller_listener_names(values: &Values<'_>) -> Vec<String> {
+    let names = values.set_text(NAMES).unwrap_or_default();
     let names = names.split(',').map(|name| name.trim().to_uppercase());
     names.filter(|name| !name.is_empty()).collect()
 }
 
-fn check_voters(values: &mut Values<'_>, node: BrokerId) {
-    const KEY: &str = "controller.quorum.voters";
-    let voters = values.list(KEY);
-    let mut ids = Vec::new();
-    for voter in &voters {
-        let id = voter.split_once('@').and_then(|(id, address)| {
-            let (_host, port) = address.rsplit_once(':')?;
-            port.parse::<u16>().ok()?;
-            id.parse::<i32>().ok()
+/// The quorum as it is written; each address is sound.
+pub(super) fn parse(values: &mut Values<'_>) -> Quorum {
+    Quorum { voters: voters(values), bootstrap_servers: bootstrap_servers(values) }
+}
+
+/// The quorum, checked against the node's roles and listeners.
+pub(super) fn resolve(
+    values: &mut Values<'_>,
+    node: BrokerId,
+    roles: Roles,
+    written: Quorum,
+    listeners: &Listeners,
+) -> Quorum {
+    let Quorum { mut voters, bootstrap_servers } = written;
+    let named = !values.list(VOTERS).is_empty();
+    if named {
+        check_own_vote(values, node, roles, &voters);
+    } else if roles.controller {
+        voters.extend(vote_alone(node, listeners, &bootstrap_servers));
+    } else if values.list(BOOTSTRAP).is_empty() {
+        let reason = format!(
+            "a node without the role of a controller needs a cluster to belong to; set \
+             {VOTERS}=id@host:port,… or {BOOTSTRAP}=host:port,…"
+        );
+        values.refuse(VOTERS, reason);
+    }
+    let alone = voters.iter().all(|voter| voter.id == node) && !voters.is_empty();
+    if !alone && (roles.broker || roles.controller) {
+        check_controller_listener(values, roles, listeners);
+    }
+    if voters.len() > 1 && voters.len().is_multiple_of(2) {
+        values.notices.push(format!(
+            "{VOTERS} names {} voters: one fewer would survive as many failures",
+            voters.len()
+        ));
+    }
+    Quorum { voters, bootstrap_servers }
+}
+
+/// The vote of a node that is told of nobody else: none if the quorum is to be found elsewhere.
+fn vote_alone(node: BrokerId, listeners: &Listeners, bootstrap: &[HostPort]) -> Option<Voter> {
+    let own = listeners.internal();
+    match (bootstrap, own) {
+        ([], own) => {
+            let address = own.map_or_else(HostPort::default, Listener::advertised);
+            Some(Voter { id: node, address })
+        }
+        ([only], Some(own)) if is_own(only, own) => Some(Voter { id: node, address: only.clone() }),
+        _ => None,
+    }
+}
+
+/// Whether a bootstrap server is this node's own controller listener.
+fn is_own(server: &HostPort, listener: &Listener) -> bool {
+    const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+    let everywhere = ["", "0.0.0.0", "::"].contains(&listener.host.as_str());
+    let here = LOOPBACK.contains(&server.host.as_str())
+        && (everywhere || LOOPBACK.contains(&listener.host.as_str()));
+    *server == listener.advertised()
+        || server.port == listener.port && (here || server.host == listener.host)
+}
+
+fn voters(values: &mut Values<'_>) -> Vec<Voter> {
+    let mut voters: Vec<Voter> = Vec::new();
+    for text in values.list(VOTERS) {
+        let parsed = text.split_once('@').and_then(|(id, address)| {
+            let id = id.trim().parse().ok().filter(|id| *id >= 0)?;
+            Some(Voter { id: BrokerId(id), address: HostPort::parse(address)? })
         });
-        match id {
-            Some(id) => ids.push(id),
-            None => {
-                return values.refuse(KEY, format!("`{voter}` is not of the form id@host:port"));
-            }
+        let Some(voter) = parsed else {
+            values.refuse(VOTERS, format!("`{text}` is not of the form id@host:port"));
+            continue;
+        };
+        if voters.iter().any(|other| other.id == voter.id) {
+            values.refuse(VOTERS, format!("voter {} stands in it twice", voter.id));
+        } else if let Some(other) = voters.iter().find(|other| other.address == voter.address) {
+            let reason =
+                format!("voters {} and {} have the address {}", other.id, voter.id, voter.address);
+            values.refuse(VOTERS, reason);
+        }
+        voters.push(voter);
+    }
+    voters
+}
+
+fn bootstrap_servers(values: &mut Values<'_>) -> Vec<HostPort> {
+    let mut servers = Vec::new();
+    for text in values.list(BOOTSTRAP) {
+        match HostPort::parse(&text) {
+            Some(server) => servers.push(server),
+            None => values.refuse(BOOTSTRAP, format!("`{text}` is not of the form host:port")),
         }
     }
-    if ids.len() > 1 {
-        let reason = format!("{ALONE}; quorums of several voters are not there yet");
-        values.refuse(KEY, reason);
-    } else if ids.iter().any(|id| *id != node.0) {
-        let reason = format!("{ALONE}, so the one voter must be this node, {node}@host:port");
-        values.refuse(KEY, reason);
+    servers
+}
+
+/// A controller votes, and nobody else does.
+fn check_own_vote(values: &mut Values<'_>, node: BrokerId, roles: Roles, voters: &[Voter]) {
+    let votes = voters.iter().any(|voter| voter.id == node);
+    if roles.controller && !votes && !voters.is_empty() {
+        let reason = format!(
+            "node {node} is a controller by {ROLES}, so it must stand here; add \
+             {node}@host:port, or set {ROLES}=broker"
+        );
+        values.refuse(VOTERS, reason);
+    }
+    if !roles.controller && votes {
+        let reason = format!(
+            "node {node} is only a broker by {ROLES}, so it must not stand here; drop it, or set \
+             {ROLES}=broker,controller"
+        );
+        values.refuse(VOTERS, reason);
+    }
+}
+
+/// A node that is not alone has an address for the other nodes: a controller one of its
+/// controller listeners, a broker its inter-broker listener.
+fn check_controller_listener(values: &mut Values<'_>, roles: Roles, listeners: &Listeners) {
+    let names = controller_listener_names(values);
+    if names.is_empty() {
+        let reason = format!(
+            "a cluster of several nodes needs it; set {NAMES}=CONTROLLER{}",
+            if roles.controller { " and add CONTROLLER://host:port to listeners" } else { "" }
+        );
+        return values.refuse(NAMES, reason);
+    }
+    if roles.controller && !listeners.all.iter().any(|listener| listener.controller) {
+        let name = names.first().map_or("CONTROLLER", String::as_str);
+        let reason = format!(
+            "there is no listener named {}, which {NAMES} asks for; add {name}://host:port",
+            names.join(" or ")
+        );
+        values.refuse("listeners", reason);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Whole configurations: what comes of them, and what is said when nothing can.
 
+mod cluster;
+
 use super::*;
 use crate::{ConfigFile, Machine, rows};
 
@@ -32,6 +34,8 @@ fn nothing_set_is_one_node_on_the_loopback() {
         port: 9092,
         advertised_host: "127.0.0.1".into(),
         advertised_port: 9092,
+        controller: false,
+        internal: false,
     };
     assert_eq!(config.listeners, [listener]);
     assert_eq!(config.admin_listener, Some(("127.0.0.1".into(), 9644)));
@@ -125,19 +129,19 @@ fn kafkas_own_sample_file_is_understood() {
          log.retention.hours=168\nlog.segment.bytes=1073741824\n\
          log.retention.check.interval.ms=300000\n",
     );
-    assert_eq!(config.listeners.len(), 1);
-    assert_eq!(config.listeners[0].advertised_host, "localhost");
-    assert_eq!(config.notices.len(), 1);
+    let [client, controller] = &config.listeners[..] else { panic!("{:?}", config.listeners) };
+    assert!(!client.controller && !client.internal);
+    assert_eq!(client.advertised().to_string(), "localhost:9092");
+    assert!(controller.controller && controller.internal);
+    let alone = Voter { id: BrokerId(1), address: controller.advertised() };
+    assert_eq!(config.cluster.quorum.voters, [alone]);
+    assert_eq!(config.cluster.inter_broker_listener.as_deref(), Some("PLAINTEXT"));
+    assert_eq!(config.notices, [] as [String; 0]);
 }
 
 #[test]
 fn what_is_not_there_yet_is_refused_by_name() {
     for (file, words) in [
-        ("process.roles=broker", "`process.roles`: this release runs a cluster of one node"),
-        ("process.roles=controller", "set process.roles=broker,controller"),
-        ("controller.quorum.voters=1@a:9093,2@b:9093", "quorums of several voters are not there"),
-        ("controller.quorum.voters=2@a:9093", "the one voter must be this node, 1@host:port"),
-        ("controller.quorum.voters=1@a", "`1@a` is not of the form id@host:port"),
         ("listeners=SSL://localhost:9092", "listener SSL asks for SSL, which is not there yet"),
         ("listeners=OUTSIDE://localhost:9092", "add OUTSIDE:PLAINTEXT"),
         ("authorizer.class.name=x.Y", "access control is not there yet"),

@@ -26,6 +26,7 @@ fn listener(name: &str) -> ListenerOptions {
         port: 0,
         advertised_host: "localhost".into(),
         advertised_port: 0,
+        internal: false,
     }
 }
 

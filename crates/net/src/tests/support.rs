@@ -195,6 +195,7 @@ impl Bench {
             advertised_host: "localhost".into(),
             advertised_port: 9092,
             address: peer,
+            internal: false,
         };
         let connection = Connection::detached(peer, listener);
         let task = tokio::spawn({
