@@ -3,7 +3,6 @@
 //! Each is one task for the whole broker, woken by an event or a timer of its own; none loops over
 //! idle partitions.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use chronik_log::LogError;
@@ -62,7 +61,7 @@ async fn retention(broker: Arc<Broker>) {
 async fn follow_image(broker: Arc<Broker>) {
     let mut committed = broker.committed.clone();
     let mut seen = committed.borrow_and_update().image.clone();
-    remove_logs_of_unknown_topics(&broker, &seen).await;
+    set_aside_strays(&broker, &seen).await;
     while committed.changed().await.is_ok() {
         let image = committed.borrow_and_update().image.clone();
         let changes = chronik_metadata::delta(&seen, &image);
@@ -72,6 +71,7 @@ async fn follow_image(broker: Arc<Broker>) {
 }
 
 async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes) {
+    let me = broker.options.node_id;
     for topic in &changes.deleted {
         for (partition, _) in topic.partitions.iter() {
             delete(broker, TopicPartition { topic_id: topic.id, partition }).await;
@@ -84,7 +84,11 @@ async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes) {
     for topic in &changes.changed {
         for &partition in &topic.partitions {
             let tp = TopicPartition { topic_id: topic.new.id, partition };
-            broker.partitions.follow_epoch(image, tp);
+            let before = topic.old.partitions.get(partition);
+            let had_replica = before.is_some_and(|state| state.replicas.contains(&me));
+            if !broker.partitions.follow(tp) && had_replica {
+                delete(broker, tp).await;
+            }
         }
         if topic.configs {
             broker.partitions.reconfigure(image, topic.new.id);
@@ -102,25 +106,27 @@ async fn delete(broker: &Arc<Broker>, tp: TopicPartition) {
     match chronik_env::blocking(move || storage.delete_log(tp)).await {
         Ok(()) | Err(LogError::Unknown(_)) => {}
         Err(error) => {
-            tracing::error!(%tp, %error, "the log of a deleted topic could not be removed");
+            tracing::error!(%tp, %error, "the log of a replica that is gone could not be removed");
         }
     }
+    // Whoever opened it meanwhile, because it came back, has a log that is gone.
+    broker.partitions.close(tp);
 }
 
-/// Sets aside logs whose topic was deleted while this broker was down. The image is caught up by
-/// now, so a topic that it lacks is gone.
-async fn remove_logs_of_unknown_topics(broker: &Arc<Broker>, image: &Image) {
-    let known: HashSet<_> = broker.storage.known_logs().into_iter().collect();
-    for tp in known {
-        let metadata = tp == TopicPartition::METADATA;
-        let exists =
-            image.topic(tp.topic_id).is_some_and(|t| t.partitions.get(tp.partition).is_some());
-        if metadata || exists {
+/// Sets aside logs of partitions that went, or went elsewhere, while this broker was down. The image
+/// is caught up by now, so a replica that it lacks is gone.
+async fn set_aside_strays(broker: &Arc<Broker>, image: &Image) {
+    let me = broker.options.node_id;
+    for tp in broker.storage.known_logs() {
+        let is_here = image.partition(tp).is_some_and(|state| state.replicas.contains(&me));
+        if tp == TopicPartition::METADATA || is_here {
             continue;
         }
         let storage = broker.storage.clone();
         match chronik_env::blocking(move || storage.set_stray(tp)).await {
-            Ok(()) => tracing::info!(%tp, "the log of a topic that no longer exists was set aside"),
+            Ok(()) => {
+                tracing::info!(%tp, "the log of a replica that is no longer here was set aside")
+            }
             Err(error) => tracing::error!(%tp, %error, "a stray log could not be set aside"),
         }
     }

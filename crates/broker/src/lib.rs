@@ -28,6 +28,7 @@ mod options;
 mod partition;
 mod partitions;
 mod progress;
+mod role;
 mod router;
 mod topic_settings;
 

@@ -1,9 +1,11 @@
 //! The partitions this broker serves, opened when they are first used.
 //!
 //! **Invariants**
-//! - A partition is opened only if the committed image says that this broker leads it, and leads
-//!   in the epoch of that image: a topic that could still vanish never holds a record.
+//! - A partition is opened only if the committed image says that this broker has a replica of it,
+//!   in the role and epoch of that image: a topic that could still vanish never holds a record.
 //! - There is one open [`Partition`] per [`TopicPartition`]; an idle partition has none.
+//! - Roles follow the committed image as it is when they change, under the lock of the table: an
+//!   image that is late never takes one back.
 //!
 //! **Not here:** what the image says (`chronik-metadata`), the log itself (`chronik-log`).
 
@@ -12,16 +14,16 @@ use std::sync::Arc;
 
 use chronik_journal::Class;
 use chronik_log::{LogListener, Storage};
-use chronik_metadata::{Image, Topic};
+use chronik_metadata::Image;
 use chronik_types::{BrokerId, ErrorCode, TopicId, TopicPartition};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
 use chronik_raft::Committed;
 
-use crate::api::error::{Refusal, refusal_of_append};
-use crate::partition::Partition;
-use crate::progress::Progress;
+use crate::api::error::Refusal;
+use crate::partition::{LogEvents, Partition};
+use crate::role::Role;
 use crate::topic_settings::{SettingsSource, TopicSettings};
 
 /// See the module.
@@ -43,11 +45,28 @@ impl Partitions {
         Self { node_id, storage, committed, settings, open: RwLock::default() }
     }
 
-    /// The partition `index` of the topic called `name`.
+    /// The partition `index` of the topic called `name`, led by this broker.
     ///
     /// # Errors
     /// When there is no such partition, this broker does not lead it, or its log cannot be opened.
     pub fn by_name(&self, name: &str, index: i32) -> Result<Arc<Partition>, Refusal> {
+        led(self.replica_by_name(name, index)?)
+    }
+
+    /// The partition `tp`, led by this broker.
+    ///
+    /// # Errors
+    /// As [`Partitions::by_name`]; an unknown topic id has a code of its own.
+    pub fn by_id(&self, tp: TopicPartition) -> Result<Arc<Partition>, Refusal> {
+        led(self.replica_by_id(tp)?)
+    }
+
+    /// As [`Partitions::by_name`], led or followed.
+    ///
+    /// # Errors
+    /// When there is no such partition, this broker has no replica of it, or its log cannot be
+    /// opened.
+    pub fn replica_by_name(&self, name: &str, index: i32) -> Result<Arc<Partition>, Refusal> {
         let topic_id = {
             let committed = self.committed.borrow();
             committed.image.topic_named(name).map(|topic| topic.id)
@@ -56,11 +75,11 @@ impl Partitions {
         self.get(TopicPartition { topic_id, partition: index }, ErrorCode::UnknownTopicOrPartition)
     }
 
-    /// The partition `tp`.
+    /// As [`Partitions::by_id`], led or followed.
     ///
     /// # Errors
-    /// As [`Partitions::by_name`]; an unknown topic id has a code of its own.
-    pub fn by_id(&self, tp: TopicPartition) -> Result<Arc<Partition>, Refusal> {
+    /// As [`Partitions::replica_by_name`]; an unknown topic id has a code of its own.
+    pub fn replica_by_id(&self, tp: TopicPartition) -> Result<Arc<Partition>, Refusal> {
         self.get(tp, ErrorCode::UnknownTopicId)
     }
 
@@ -68,42 +87,30 @@ impl Partitions {
         if let Some(partition) = self.open.read().get(&tp) {
             return Ok(Arc::clone(partition));
         }
-        let image = self.committed.borrow().image.clone();
-        let topic = image.topic(tp.topic_id).ok_or(unknown)?;
-        self.open(&image, topic, tp)
+        self.open(tp, unknown)
     }
 
-    fn open(
-        &self,
-        image: &Image,
-        topic: &Topic,
-        tp: TopicPartition,
-    ) -> Result<Arc<Partition>, Refusal> {
-        let state = topic.partitions.get(tp.partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
-        if state.leader != self.node_id {
-            return Err(ErrorCode::NotLeaderOrFollower.into());
-        }
+    fn open(&self, tp: TopicPartition, unknown: ErrorCode) -> Result<Arc<Partition>, Refusal> {
         let mut open = self.open.write();
         if let Some(partition) = open.get(&tp) {
             return Ok(Arc::clone(partition));
         }
-        let settings = self.settings.of(image, topic);
+        let image = self.committed.borrow().image.clone();
+        let topic = image.topic(tp.topic_id).ok_or(unknown)?;
+        let state = topic.partitions.get(tp.partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let role = Role::of(state, self.node_id).ok_or(ErrorCode::NotLeaderOrFollower)?;
+        let settings = self.settings.of(&image, topic);
         let class = if settings.internal { Class::Internal } else { Class::Client };
-        let progress = Progress::new();
-        let listener = Arc::clone(&progress) as Arc<dyn LogListener>;
+        let events = Arc::new(LogEvents::default());
+        let listener = Arc::clone(&events) as Arc<dyn LogListener>;
         let log =
             self.storage.open_log(tp, &topic.name, Arc::clone(&settings.log), class, listener)?;
-        progress.attach(&log);
         let name = Arc::clone(&topic.name);
-        let partition = Arc::new(Partition::new(tp, name, log, progress, settings));
-        partition.lead(state.leader_epoch).map_err(|error| refusal_of_append(&error))?;
+        let partition = Partition::new(tp, name, log, events, settings, role);
+        begin(&partition, role);
+        let partition = Arc::new(partition);
         open.insert(tp, Arc::clone(&partition));
         Ok(partition)
-    }
-
-    /// The partition, if it is open.
-    pub fn opened(&self, tp: TopicPartition) -> Option<Arc<Partition>> {
-        self.open.read().get(&tp).cloned()
     }
 
     /// All open partitions.
@@ -111,11 +118,11 @@ impl Partitions {
         self.open.read().values().cloned().collect()
     }
 
-    /// Ends the service of a partition whose topic is gone from the committed image.
+    /// Ends the service of a partition that this broker has no replica of any more.
     pub fn close(&self, tp: TopicPartition) {
         let closed = self.open.write().remove(&tp);
         if let Some(partition) = closed {
-            partition.progress.close();
+            partition.end();
         }
     }
 
@@ -144,18 +151,47 @@ impl Partitions {
         self.settings.forget(topic);
     }
 
-    /// Follows a change of leader epoch in the committed image.
-    pub fn follow_epoch(&self, image: &Image, tp: TopicPartition) {
-        let Some(partition) = self.opened(tp) else { return };
-        let state = image.topic(tp.topic_id).and_then(|topic| topic.partitions.get(tp.partition));
-        match state {
-            Some(state) if state.leader == self.node_id => {
-                if let Err(error) = partition.lead(state.leader_epoch) {
-                    tracing::warn!(%tp, %error, "the new leader epoch could not be journaled");
-                    self.close(tp);
-                }
+    /// Brings an open partition in line with the committed image. `false` if this broker has no
+    /// replica of it there.
+    pub fn follow(&self, tp: TopicPartition) -> bool {
+        let mut open = self.open.write();
+        let role = {
+            let committed = self.committed.borrow();
+            let state = committed.image.partition(tp);
+            state.and_then(|state| Role::of(state, self.node_id))
+        };
+        let Some(role) = role else {
+            if let Some(partition) = open.remove(&tp) {
+                partition.end();
             }
-            _ => self.close(tp),
+            return false;
+        };
+        let Some(current) = open.get(&tp) else { return true };
+        if current.continues_in(role) {
+            begin(current, role);
+        } else {
+            current.end();
+            let next = current.succeeded_by(role);
+            begin(&next, role);
+            open.insert(tp, Arc::new(next));
         }
+        true
+    }
+}
+
+/// The partition, if this broker leads it.
+fn led(partition: Arc<Partition>) -> Result<Arc<Partition>, Refusal> {
+    match partition.is_leader() {
+        true => Ok(partition),
+        false => Err(ErrorCode::NotLeaderOrFollower.into()),
+    }
+}
+
+/// Begins the epoch of a leader.
+fn begin(partition: &Partition, role: Role) {
+    let Role::Leader(epoch) = role else { return };
+    if let Err(error) = partition.lead(epoch) {
+        // Its appends are refused until the image has an epoch that the log has not seen.
+        tracing::warn!(tp = %partition.tp, %error, "the leader epoch could not begin");
     }
 }

@@ -10,13 +10,14 @@
 //! answers (`api/produce.rs`, `api/fetch.rs`).
 
 use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 
 use chronik_log::{Log, LogListener};
 use chronik_types::Offset;
 use parking_lot::Mutex;
 
 use crate::latch::Latch;
+use crate::role::Role;
 
 /// When the answer to an append may leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,17 +50,28 @@ impl Reached {
 #[derive(Debug)]
 pub(crate) struct Progress {
     state: Mutex<State>,
-    log: OnceLock<Weak<Log>>,
+    /// Weak, since the log holds who listens to it.
+    log: Weak<Log>,
 }
 
 #[derive(Debug)]
 struct State {
     reached: Reached,
+    side: Side,
     /// Waiters by offset, lowest first.
     durable: VecDeque<Waiter>,
     replicated: VecDeque<Waiter>,
     /// No longer served here: nobody may start to wait.
     closed: bool,
+}
+
+/// What moves the high watermark.
+#[derive(Debug)]
+enum Side {
+    /// The only in-sync replica is this one, so its disk decides.
+    Alone,
+    /// The leader says where it is.
+    Follower,
 }
 
 #[derive(Debug)]
@@ -69,19 +81,25 @@ struct Waiter {
 }
 
 impl Progress {
-    /// Progress of a log that has not told how far it is; see [`Progress::attach`].
-    pub fn new() -> Arc<Self> {
-        let reached = Reached { durable_end: Offset::ZERO, high_watermark: Offset::ZERO };
-        let state =
-            State { reached, durable: VecDeque::new(), replicated: VecDeque::new(), closed: false };
-        Arc::new(Self { state: Mutex::new(state), log: OnceLock::new() })
+    /// Progress in `role`. Tell it how far the log is before anybody asks.
+    pub fn new(role: Role, log: &Arc<Log>) -> Arc<Self> {
+        let side = match role {
+            Role::Leader(_) => Side::Alone,
+            Role::Follower { .. } => Side::Follower,
+        };
+        Self::with(side, log.high_watermark(), Arc::downgrade(log))
     }
 
-    /// Connects the log that this progress is told by. The reference is weak, since the log owns
-    /// its listener.
-    pub fn attach(&self, log: &Arc<Log>) {
-        assert!(self.log.set(Arc::downgrade(log)).is_ok(), "a progress is attached once");
-        self.advance(log.durable_end());
+    fn with(side: Side, high_watermark: Offset, log: Weak<Log>) -> Arc<Self> {
+        let reached = Reached { durable_end: Offset::ZERO, high_watermark };
+        let state = State {
+            reached,
+            side,
+            durable: VecDeque::new(),
+            replicated: VecDeque::new(),
+            closed: false,
+        };
+        Arc::new(Self { state: Mutex::new(state), log })
     }
 
     /// How far the partition is.
@@ -114,21 +132,24 @@ impl Progress {
         true
     }
 
-    /// Moves the durable end up to `durable_end`, the high watermark with it, and wakes.
+    /// Moves the durable end up to `durable_end`, the high watermark with it if that follows, and
+    /// wakes.
     fn advance(&self, durable_end: Offset) {
         let mut woken = Vec::new();
-        {
+        let high_watermark = {
             let mut state = self.state.lock();
             let reached = &mut state.reached;
             reached.durable_end = reached.durable_end.max(durable_end);
-            // The only in-sync replica of a partition is this one, so its disk decides.
-            reached.high_watermark = reached.durable_end;
-            let reached = *reached;
+            if matches!(state.side, Side::Alone) {
+                state.reached.high_watermark = state.reached.durable_end;
+            }
+            let reached = state.reached;
             take_reached(&mut state.durable, reached.durable_end, &mut woken);
             take_reached(&mut state.replicated, reached.high_watermark, &mut woken);
-        }
-        if let Some(log) = self.log.get().and_then(Weak::upgrade) {
-            log.advance_high_watermark(durable_end);
+            reached.high_watermark
+        };
+        if let Some(log) = self.log.upgrade() {
+            log.advance_high_watermark(high_watermark);
         }
         for latch in woken {
             latch.count_down();
@@ -180,6 +201,10 @@ impl LogListener for Progress {
 mod tests {
     use super::*;
 
+    fn alone() -> Arc<Progress> {
+        Progress::with(Side::Alone, Offset::ZERO, Weak::new())
+    }
+
     fn is_open(latch: &Arc<Latch>) -> bool {
         use futures_util::FutureExt;
         latch.opened().now_or_never().is_some()
@@ -187,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_waiter_is_woken_when_its_offset_is_reached_and_not_before() {
-        let progress = Progress::new();
+        let progress = alone();
         let (early, late) = (Arc::new(Latch::new(1)), Arc::new(Latch::new(1)));
         assert!(progress.notify(ReleaseWhen::Replicated(Offset(9)), &late));
         assert!(progress.notify(ReleaseWhen::Durable(Offset(5)), &early));
@@ -201,7 +226,7 @@ mod tests {
 
     #[test]
     fn waiters_that_register_out_of_order_are_woken_in_order() {
-        let progress = Progress::new();
+        let progress = alone();
         let latches: Vec<_> = [7, 3, 5].map(|end| (end, Arc::new(Latch::new(1)))).into();
         for (end, latch) in &latches {
             assert!(progress.notify(ReleaseWhen::Durable(Offset(*end)), latch));
@@ -213,7 +238,7 @@ mod tests {
 
     #[test]
     fn progress_never_goes_back() {
-        let progress = Progress::new();
+        let progress = alone();
         progress.advance(Offset(5));
         progress.advance(Offset(3));
         assert_eq!(progress.reached().high_watermark, Offset(5));
@@ -221,7 +246,7 @@ mod tests {
 
     #[test]
     fn closing_wakes_everybody_and_refuses_newcomers() {
-        let progress = Progress::new();
+        let progress = alone();
         let latch = Arc::new(Latch::new(1));
         assert!(progress.notify(ReleaseWhen::Durable(Offset(5)), &latch));
         progress.close();
@@ -231,7 +256,7 @@ mod tests {
 
     #[test]
     fn waiters_that_gave_up_are_swept() {
-        let progress = Progress::new();
+        let progress = alone();
         for end in 1..10_000 {
             let latch = Arc::new(Latch::new(1));
             assert!(progress.notify(ReleaseWhen::Durable(Offset(end)), &latch));

@@ -29,7 +29,7 @@ use chronik_types::{Acks, ErrorCode, Monotonic, Offset, TopicId, TopicPartition}
 
 use crate::Broker;
 use crate::api::context::Context;
-use crate::api::error::{Refusal, refusal_of_append};
+use crate::api::error::Refusal;
 use crate::latch::Latch;
 use crate::partition::Partition;
 use crate::progress::ReleaseWhen;
@@ -233,8 +233,7 @@ fn append_valid(
     batch: ValidBatch,
     permit: &mut Permit,
 ) -> Result<Appended, Refusal> {
-    let appended =
-        partition.append(permit, batch, Origin::Client).map_err(|e| refusal_of_append(&e))?;
+    let appended = partition.append(permit, batch, Origin::Client)?;
     let end = appended.last_offset.next();
     Ok(Appended {
         base_offset: appended.base_offset,
