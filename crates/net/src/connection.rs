@@ -2,12 +2,13 @@
 
 use std::{
     fmt,
+    future::poll_fn,
     net::SocketAddr,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU8, Ordering},
     },
-    task::Waker,
+    task::{Poll, Waker},
 };
 
 use chronik_types::Timestamp;
@@ -24,7 +25,7 @@ pub struct ListenerInfo {
     pub advertised_port: u16,
     /// The address that was bound.
     pub address: SocketAddr,
-    /// Whether the nodes of the cluster use it among themselves.
+    /// Whether other nodes connect here.
     pub internal: bool,
 }
 
@@ -49,7 +50,10 @@ pub struct Connection {
     pub accepted_at: Timestamp,
     software: OnceLock<ClientSoftware>,
     asked: AtomicU8,
+    /// Of whoever runs the connection.
     waker: AtomicWaker,
+    /// Of the service, if the connection is handed over.
+    service_waker: AtomicWaker,
 }
 
 /// What somebody outside the connection's task has asked of it; only ever rises.
@@ -75,6 +79,7 @@ impl Connection {
             software: OnceLock::new(),
             asked: AtomicU8::new(Asked::Nothing as u8),
             waker: AtomicWaker::new(),
+            service_waker: AtomicWaker::new(),
         }
     }
 
@@ -107,11 +112,34 @@ impl Connection {
     fn ask(&self, what: Asked) {
         self.asked.fetch_max(what as u8, Ordering::AcqRel);
         self.waker.wake();
+        self.service_waker.wake();
+    }
+
+    /// Done once the node takes no more requests from this connection. For the service to which it
+    /// was handed over, which may wait in one place at a time.
+    pub async fn draining(&self) {
+        poll_fn(|cx| {
+            self.service_waker.register(cx.waker());
+            if self.asked_so_far() >= Asked::Drain { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Done once the connection is to be closed.
+    pub(crate) async fn closing(&self) {
+        poll_fn(|cx| {
+            if self.asked(cx.waker()) >= Asked::Close { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 
     /// What was asked so far; `waker` is woken when it becomes more.
     pub(crate) fn asked(&self, waker: &Waker) -> Asked {
         self.waker.register(waker);
+        self.asked_so_far()
+    }
+
+    fn asked_so_far(&self) -> Asked {
         match self.asked.load(Ordering::Acquire) {
             0 => Asked::Nothing,
             1 => Asked::Drain,
@@ -172,6 +200,8 @@ close_reasons! {
     Service = "service",
     /// A response was too long for the protocol.
     ResponseTooLong = "response_too_long",
+    /// It was a connection between nodes, and their protocol ended it.
+    Internal = "internal",
     /// The node stops.
     Shutdown = "shutdown",
 }

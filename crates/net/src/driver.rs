@@ -1,6 +1,7 @@
 //! One connection's task: reads frames, has them answered, writes the answers in order.
 //!
 //! ```text
+//!  Serving ──first frame is another node's──► handed over
 //!  Serving ──peer ended──► Draining ──all responses written──► closed
 //!     │  └──Close, bad frame, shutdown──►  ▲
 //!     └──read or write failed──► Orphaned ──received requests executed──► closed
@@ -22,7 +23,8 @@ use std::{
     time::Duration,
 };
 
-use chronik_protocol::codec::Chunks;
+use bytes::Bytes;
+use chronik_protocol::{api::INTERNAL_API_KEY, codec::Chunks};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::{Sleep, sleep},
@@ -43,7 +45,21 @@ const REQUESTS_PER_TURN: usize = 64;
 
 type Call<'c> = Pin<Box<dyn Future<Output = Reply> + Send + 'c>>;
 
-/// Runs a connection until it is closed; the reason why.
+/// What became of a connection.
+#[derive(Debug)]
+pub(crate) enum Ended<Io> {
+    /// It is closed.
+    Closed(CloseReason),
+    /// Its first frame says that another node is at the other end.
+    Internal {
+        /// Open, nothing written.
+        io: Io,
+        /// What was read from it.
+        already_read: Bytes,
+    },
+}
+
+/// Runs a connection until it is closed or handed over.
 pub(crate) async fn run<S: Service + ?Sized, Io: AsyncRead + AsyncWrite + Unpin>(
     io: Io,
     service: &S,
@@ -51,11 +67,22 @@ pub(crate) async fn run<S: Service + ?Sized, Io: AsyncRead + AsyncWrite + Unpin>
     options: &Options,
     memory: Arc<RequestMemory>,
     metrics: &Metrics,
-) -> CloseReason {
+) -> Ended<Io> {
     let mut driver = Driver::new(io, service, connection, options, memory, metrics);
-    let reason = std::future::poll_fn(|cx| driver.poll(cx)).await;
+    let stop = std::future::poll_fn(|cx| driver.poll(cx)).await;
     driver.count_bytes();
-    reason
+    match stop {
+        Stop::Closed(reason) => Ended::Closed(reason),
+        Stop::Internal(hello) => {
+            Ended::Internal { already_read: driver.inbound.into_received(&hello), io: driver.io }
+        }
+    }
+}
+
+/// Why the driver stopped.
+enum Stop {
+    Closed(CloseReason),
+    Internal(Frame),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +117,8 @@ struct Driver<'c, S: ?Sized, Io> {
     /// its side in order there are none: the end is seen after the last whole frame.
     executes_received: bool,
     calling: Option<Call<'c>>,
+    /// The first frame, if another node sent it; ends this task.
+    hello: Option<Frame>,
     inbound: Inbound,
     responses: Responses,
     outbound: Outbound,
@@ -124,6 +153,7 @@ impl<'c, S: Service + ?Sized, Io: AsyncRead + AsyncWrite + Unpin> Driver<'c, S, 
             stage: Stage::Serving,
             executes_received: false,
             calling: None,
+            hello: None,
             responses: Responses::default(),
             outbound: Outbound::default(),
             taking: Taking::Waits,
@@ -134,15 +164,18 @@ impl<'c, S: Service + ?Sized, Io: AsyncRead + AsyncWrite + Unpin> Driver<'c, S, 
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Stop> {
         match self.connection.asked(cx.waker()) {
             Asked::Nothing => {}
             Asked::Drain => self.drain(CloseReason::Shutdown),
-            Asked::Close => return Poll::Ready(CloseReason::Shutdown),
+            Asked::Close => return Poll::Ready(Stop::Closed(CloseReason::Shutdown)),
         }
         let mut turn = REQUESTS_PER_TURN;
         loop {
             self.taking = self.take_requests(cx, &mut turn);
+            if let Some(hello) = self.hello.take() {
+                return Poll::Ready(Stop::Internal(hello));
+            }
             self.collect_responses(cx);
             if let Poll::Ready(Err(error)) = self.outbound.poll_flush(cx, &mut self.io) {
                 tracing::debug!(connection = ?self.connection, %error, "writing failed");
@@ -152,14 +185,14 @@ impl<'c, S: Service + ?Sized, Io: AsyncRead + AsyncWrite + Unpin> Driver<'c, S, 
             if let Some(reason) = self.finished() {
                 // Best effort: a peer that still listens sees an orderly end.
                 let _ = Pin::new(&mut self.io).poll_shutdown(cx);
-                return Poll::Ready(reason);
+                return Poll::Ready(Stop::Closed(reason));
             }
             if self.taking == Taking::Waits || self.is_limited() {
                 break;
             }
         }
         self.count_bytes();
-        self.poll_timer(cx)
+        self.poll_timer(cx).map(Stop::Closed)
     }
 
     /// Calls the service for as many requests as there are, unless a limit is reached.
@@ -183,9 +216,21 @@ impl<'c, S: Service + ?Sized, Io: AsyncRead + AsyncWrite + Unpin> Driver<'c, S, 
                 return Taking::Waits;
             };
             *turn -= 1;
+            if self.is_hello(&frame) {
+                self.hello = Some(frame);
+                return Taking::Waits;
+            }
             add(&self.metrics.requests, 1);
             self.calling = Some(self.service.call(self.connection, frame));
         }
+    }
+
+    /// Whether `frame` is the first one, and another node's.
+    fn is_hello(&self, frame: &Frame) -> bool {
+        self.connection.listener.internal
+            && self.stage == Stage::Serving
+            && self.inbound.frames() == 1
+            && frame.bytes.starts_with(&INTERNAL_API_KEY.to_be_bytes())
     }
 
     /// The next request that may still be executed; pending also when there will be none.

@@ -26,7 +26,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, BufMut, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use crate::{Frame, MemoryPermit, RequestMemory, memory::FIRST_STEP};
@@ -120,6 +120,17 @@ impl Inbound {
     /// Frames handed out since the beginning.
     pub(crate) fn frames(&self) -> u64 {
         self.frames
+    }
+
+    /// Everything received when `first`, the first frame, has just been handed out: as if nobody
+    /// had cut frames from it.
+    pub(crate) fn into_received(self, first: &Frame) -> Bytes {
+        let length = u32::try_from(first.bytes.len()).unwrap_or(u32::MAX);
+        let mut all = BytesMut::with_capacity(4 + first.bytes.len() + self.backlog.len());
+        all.put_u32(length);
+        all.extend_from_slice(&first.bytes);
+        all.extend_from_slice(&self.backlog);
+        all.freeze()
     }
 
     /// Whether a frame has begun and is not complete.

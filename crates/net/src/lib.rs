@@ -13,6 +13,9 @@
 //! A request whose bytes are already here and whose reply is [`Reply::Now`] costs one read, one
 //! call and one write on one task: nothing is handed from task to task on the way.
 //!
+//! On an internal listener a connection whose first frame has the private API key is another
+//! node's: [`Service::internal`] gets it, with every byte that was read.
+//!
 //! **Invariants**
 //! - The responses of a connection leave in the order of its requests.
 //! - `Service::call` runs for one request of a connection at a time, in the order of arrival; only
@@ -23,7 +26,8 @@
 //! - Whoever waits in here has a deadline: for memory, for the rest of a frame, for a peer that
 //!   does not read, for a shutdown.
 //!
-//! **Not here:** what a frame means (`protocol` and the broker's router), TLS and SASL.
+//! **Not here:** what a frame means (`protocol` and the broker's router), what nodes say to each
+//! other (`peer`), TLS and SASL.
 
 mod connection;
 mod driver;

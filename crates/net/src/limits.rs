@@ -53,12 +53,16 @@ impl ConnectionLimits {
     }
 
     /// A place for a connection from `peer`. An IPv4 client of a dual-stack listener counts under
-    /// its IPv4 address.
-    pub(crate) fn enter(self: &Arc<Self>, peer: SocketAddr) -> Result<Place, Refused> {
+    /// its IPv4 address. The total does not keep out whoever comes in where it is `protected`.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        peer: SocketAddr,
+        protected: bool,
+    ) -> Result<Place, Refused> {
         let address = peer.ip().to_canonical();
         let per_address = self.overrides.get(&address).copied().unwrap_or(self.per_address);
         let mut used = self.used.lock();
-        if used.total >= self.max {
+        if used.total >= self.max && !protected {
             return Err(Refused::Total);
         }
         if used.by_address.get(&address).copied().unwrap_or(0) >= per_address {
@@ -103,13 +107,17 @@ mod tests {
     #[test]
     fn the_total_and_each_address_have_their_limit_and_places_come_back() {
         let limits = limits(4, 2);
-        let a = [limits.enter(peer("10.0.0.1")).unwrap(), limits.enter(peer("10.0.0.1")).unwrap()];
-        assert_eq!(limits.enter(peer("10.0.0.1")).unwrap_err(), Refused::Address);
-        let _b = limits.enter(peer("10.0.0.2")).unwrap();
-        let _c = limits.enter(peer("10.0.0.3")).unwrap();
-        assert_eq!(limits.enter(peer("10.0.0.4")).unwrap_err(), Refused::Total);
+        let a = [
+            limits.enter(peer("10.0.0.1"), false).unwrap(),
+            limits.enter(peer("10.0.0.1"), false).unwrap(),
+        ];
+        assert_eq!(limits.enter(peer("10.0.0.1"), false).unwrap_err(), Refused::Address);
+        let _b = limits.enter(peer("10.0.0.2"), false).unwrap();
+        let _c = limits.enter(peer("10.0.0.3"), false).unwrap();
+        assert_eq!(limits.enter(peer("10.0.0.4"), false).unwrap_err(), Refused::Total);
+        assert!(limits.enter(peer("10.0.0.4"), true).is_ok(), "nodes come in even so");
         drop(a);
-        assert!(limits.enter(peer("10.0.0.1")).is_ok());
+        assert!(limits.enter(peer("10.0.0.1"), false).is_ok());
         assert_eq!(limits.used.lock().by_address.len(), 2);
     }
 
@@ -117,8 +125,8 @@ mod tests {
     fn an_override_and_a_mapped_address_mean_the_same_client() {
         let limits = limits(100, 1);
         let _places: Vec<_> = ["10.0.0.9", "::ffff:10.0.0.9", "10.0.0.9"]
-            .map(|ip| limits.enter(peer(ip)).unwrap())
+            .map(|ip| limits.enter(peer(ip), false).unwrap())
             .into();
-        assert_eq!(limits.enter(peer("::ffff:10.0.0.9")).unwrap_err(), Refused::Address);
+        assert_eq!(limits.enter(peer("::ffff:10.0.0.9"), false).unwrap_err(), Refused::Address);
     }
 }

@@ -15,7 +15,8 @@ pub struct ListenerOptions {
     pub advertised_host: String,
     /// The port that clients are told to connect to; 0 for the one that was bound.
     pub advertised_port: u16,
-    /// Whether the nodes of the cluster use it among themselves.
+    /// Whether other nodes connect here: a connection whose first frame has the private API key is
+    /// handed over to [`Service::internal`](crate::Service::internal).
     pub internal: bool,
 }
 

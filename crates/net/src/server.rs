@@ -22,7 +22,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::{
-    Connection, ListenerInfo, ListenerOptions, Metrics, Options, RequestMemory, Service, driver,
+    CloseReason, Connection, ListenerInfo, ListenerOptions, Metrics, Options, RequestMemory,
+    Service,
+    driver::{self, Ended},
     limits::{ConnectionLimits, Place, Refused},
     listener::{self, Listener},
     metrics::add,
@@ -215,7 +217,10 @@ impl Shared {
         listener: &Arc<ListenerInfo>,
         service: &Arc<S>,
     ) {
-        let place = match self.limits.enter(peer) {
+        // Clients must not be able to keep the nodes from each other. Where nodes come in at the
+        // only listener they cannot be told from clients (Kafka protects its own the same way).
+        let protected = listener.internal && self.options.listeners.len() > 1;
+        let place = match self.limits.enter(peer, protected) {
             Ok(place) => place,
             Err(refused) => return self.refuse(refused, peer),
         };
@@ -236,7 +241,14 @@ impl Shared {
         let memory = Arc::clone(&self.memory);
         let served =
             driver::run(stream, &*service, &connection, &self.options, memory, &self.metrics);
-        let reason = served.await;
+        let reason = match served.await {
+            Ended::Closed(reason) => reason,
+            Ended::Internal { io, already_read } => tokio::select! {
+                biased;
+                () = connection.closing() => CloseReason::Shutdown,
+                () = service.internal(&connection, io, already_read) => CloseReason::Internal,
+            },
+        };
         tracing::debug!(?connection, reason = reason.label(), "connection closed");
         self.metrics.count_closed(reason);
         drop(place);

@@ -2,7 +2,8 @@
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use chronik_env::net::TcpStream;
 use chronik_protocol::codec::Chunks;
 
 use crate::{Connection, MemoryPermit};
@@ -22,6 +23,21 @@ pub trait Service: Send + Sync + 'static {
         connection: &'s Arc<Connection>,
         frame: Frame,
     ) -> Pin<Box<dyn Future<Output = Reply> + Send + 's>>;
+
+    /// Takes over a connection from another node; it is closed when the future is done.
+    /// `already_read` is all that came so far, from the first byte on. A shutdown tells through
+    /// [`Connection::draining`] and drops the future when it runs out of patience. Called only on
+    /// listeners with [`ListenerOptions::internal`](crate::ListenerOptions::internal).
+    fn internal<'s>(
+        &'s self,
+        connection: &'s Arc<Connection>,
+        io: TcpStream,
+        already_read: Bytes,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 's>> {
+        tracing::debug!(?connection, "nobody here speaks with other nodes");
+        drop((io, already_read));
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// What becomes of a request.

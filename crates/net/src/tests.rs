@@ -3,5 +3,6 @@
 mod connections;
 mod deadlines;
 mod frames;
+mod internal;
 mod servers;
 mod support;

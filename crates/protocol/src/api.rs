@@ -111,6 +111,10 @@ apis! {
     DescribeTopicPartitions = 75: Api::new(0, 0, Some(0));
 }
 
+/// The first frame of a connection between nodes has this where a request has its API key. Far from
+/// the numbers of Kafka and of what extends it; never told to clients.
+pub const INTERNAL_API_KEY: i16 = 0x4348;
+
 impl ApiKey {
     /// The number on the wire.
     #[must_use]

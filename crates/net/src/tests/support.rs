@@ -19,7 +19,8 @@ use tokio::{
 
 use crate::{
     CloseReason, Connection, Frame, ListenerInfo, MemoryPermit, Metrics, Options, Reply,
-    RequestMemory, Service, driver,
+    RequestMemory, Service,
+    driver::{self, Ended},
 };
 
 /// What a test request asks for; stands where a request has its API key.
@@ -201,7 +202,12 @@ impl Bench {
         let task = tokio::spawn({
             let (answers, connection) = (Arc::clone(&answers), Arc::clone(&connection));
             let metrics = Arc::clone(&metrics);
-            async move { driver::run(io, &*answers, &connection, &options, memory, &metrics).await }
+            async move {
+                match driver::run(io, &*answers, &connection, &options, memory, &metrics).await {
+                    Ended::Closed(reason) => reason,
+                    Ended::Internal { .. } => panic!("the listener is not internal"),
+                }
+            }
         });
         Self { client, answers, connection, metrics, task }
     }
