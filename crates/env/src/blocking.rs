@@ -2,13 +2,13 @@
 
 /// Runs `work` where it may block, and returns what it returns.
 ///
-/// It runs on the runtime's blocking pool; a build with the feature `sim` runs it in place, so that
-/// the order of disk calls follows from the seed.
+/// It runs on the runtime's blocking pool. A simulation runs it in place, so that the order of disk
+/// calls follows from the seed, and then lets the time pass that the disk took.
 ///
 /// # Panics
 ///
 /// When `work` panics, the panic goes on in the caller.
-#[cfg(not(feature = "sim"))]
+#[cfg(not(chronik_sim))]
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(value) => value,
@@ -20,8 +20,12 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     }
 }
 
-/// Runs `work` in place.
-#[cfg(feature = "sim")]
+/// Runs `work` in place, then waits as long as the simulated disk took.
+#[cfg(chronik_sim)]
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    work()
+    // What others caused is not this caller's to wait for.
+    let _ = crate::sim::latency::disk_time();
+    let value = work();
+    crate::disk_time_passed().await;
+    value
 }

@@ -1,5 +1,7 @@
 //! Time: a monotonic clock that only measures, and the wall's clock, which may jump.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chronik_types::{Monotonic, Timestamp};
@@ -79,6 +81,37 @@ impl Clock for ManualClock {
 
     fn wall(&self) -> Timestamp {
         self.now.lock().1
+    }
+}
+
+/// The clocks of a simulated machine: the runtime's paused time, and a wall's clock that is set from
+/// outside. Clones share both.
+#[derive(Clone)]
+pub struct SimClock {
+    start: tokio::time::Instant,
+    wall: Arc<AtomicI64>,
+}
+
+impl SimClock {
+    /// A clock whose monotonic time starts now, and whose wall's clock shows what `wall` holds, in
+    /// milliseconds.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime: its time is the runtime's.
+    #[must_use]
+    pub fn new(wall: Arc<AtomicI64>) -> Self {
+        Self { start: tokio::time::Instant::now(), wall }
+    }
+}
+
+impl Clock for SimClock {
+    fn monotonic(&self) -> Monotonic {
+        Monotonic(self.start.elapsed())
+    }
+
+    fn wall(&self) -> Timestamp {
+        Timestamp(self.wall.load(Ordering::Relaxed))
     }
 }
 

@@ -28,12 +28,12 @@ mod sim;
 use std::sync::Arc;
 
 pub use blocking::blocking;
-pub use clock::{Clock, ManualClock, RealClock};
+pub use clock::{Clock, ManualClock, RealClock, SimClock};
 pub use disk::{Access, DIRECT_ALIGNMENT, DirEntry, Disk, DiskFile, DiskLock, OpenMode};
 pub use process::{env_var, env_vars};
 pub use real::RealDisk;
 pub use rng::Rng;
-pub use sim::{Call, CallKind, CrashKind, Fault, SimDisk};
+pub use sim::{Call, CallKind, CrashKind, Fault, Latency, SimDisk, disk_time_passed};
 
 /// The outside as one process sees it. Cheap to clone; clones share everything.
 #[derive(Clone)]

@@ -31,6 +31,17 @@ pub enum Step {
     Stopped,
 }
 
+/// How far a step has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A group was written; the next part makes it durable.
+    Written,
+    /// A group was synced; the next part tells.
+    Synced,
+    /// The step is done.
+    Done(Step),
+}
+
 /// The journal as a machine driven from outside: by its thread, a test or a simulation.
 ///
 /// # Invariants
@@ -44,11 +55,29 @@ pub struct Core {
     staged: Staged,
     /// The last vote, repeated at the head of every file.
     vote: Option<Bytes>,
-    /// Built, and not yet durable because there was no space.
-    pending: Option<Group>,
+    /// Built, and not yet told of: on its way to the disk, or waiting for space.
+    pending: Option<Pending>,
     /// Whether the journal ends with a seal, or is empty.
     sealed: bool,
     stopped: bool,
+}
+
+/// A group on its way.
+struct Pending {
+    group: Group,
+    /// Nothing comes after it.
+    is_seal: bool,
+    at: At,
+    write_micros: u64,
+    sync_micros: u64,
+}
+
+/// How far a group is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    Built,
+    Written,
+    Synced,
 }
 
 impl Core {
@@ -79,13 +108,27 @@ impl Core {
 
     /// Drains one group, if there is something to write, and makes it durable.
     pub fn step(&mut self) -> Step {
-        if self.stopped {
-            return Step::Stopped;
+        loop {
+            if let Part::Done(step) = self.part_of_step() {
+                return step;
+            }
         }
-        self.look_at_the_disk();
-        let stopping = self.take_in();
-        match self.write_next(stopping) {
-            Ok(step) => step,
+    }
+
+    /// As [`Core::step`], in parts, so that a simulation can let time pass between them.
+    pub fn part_of_step(&mut self) -> Part {
+        if self.stopped {
+            return Part::Done(Step::Stopped);
+        }
+        let in_flight = self.pending.as_ref().is_some_and(|pending| pending.at != At::Built);
+        let stopping = if in_flight {
+            false
+        } else {
+            self.look_at_the_disk();
+            self.take_in()
+        };
+        let step = match self.write_next(stopping) {
+            Ok(part) => return part,
             Err(Trouble::Full) if stopping => {
                 // Nothing that waits was acknowledged, and nobody waits for it any more.
                 self.stop();
@@ -99,7 +142,8 @@ impl Core {
                 self.fail(&error);
                 Step::Stopped
             }
-        }
+        };
+        Part::Done(step)
     }
 
     /// Moves the queue to this side. Says whether the journal is to stop when all is written.
@@ -110,24 +154,27 @@ impl Core {
         queue.phase == Phase::Stopping
     }
 
-    fn write_next(&mut self, stopping: bool) -> Result<Step, Trouble> {
+    fn write_next(&mut self, stopping: bool) -> Result<Part, Trouble> {
         if self.pending.is_none() {
-            self.pending = self.assemble()?;
+            let group = self.assemble()?;
+            self.pend(group, false);
         }
         if self.pending.is_none() && stopping {
-            if !self.sealed {
-                self.ensure_room(FRAME_BYTES + 1)?;
-                self.pending = self.seal();
-                self.make_durable()?;
+            if self.sealed {
+                self.stop();
+                return Ok(Part::Done(Step::Stopped));
             }
-            self.stop();
-            return Ok(Step::Stopped);
+            self.ensure_room(FRAME_BYTES + 1)?;
+            let seal = self.seal();
+            self.pend(seal, true);
         }
-        if self.pending.is_none() {
-            return Ok(Step::Idle);
-        }
-        self.make_durable()?;
-        Ok(Step::Durable)
+        self.advance()
+    }
+
+    fn pend(&mut self, group: Option<Group>, is_seal: bool) {
+        let at = At::Built;
+        self.pending =
+            group.map(|group| Pending { group, is_seal, at, write_micros: 0, sync_micros: 0 });
     }
 
     /// Takes what fits in one group, beginning a new file when the first does not fit any more.
@@ -267,21 +314,38 @@ impl Core {
         Some(builder.finish())
     }
 
-    /// Writes the pending group, syncs, and tells.
-    fn make_durable(&mut self) -> Result<(), Trouble> {
-        let Some(group) = &self.pending else { return Ok(()) };
+    /// Takes the pending group one part further: written, synced, told of.
+    fn advance(&mut self) -> Result<Part, Trouble> {
+        let Some(pending) = &mut self.pending else { return Ok(Part::Done(Step::Idle)) };
         let clock = &self.shared.clock;
-        let begin = clock.monotonic();
-        self.files.write(group)?;
-        let written = clock.monotonic();
-        self.files.sync(group)?;
-        let synced = clock.monotonic();
-        self.sealed = false;
-        if let Some(group) = self.pending.take() {
-            let write_micros = micros(written.since(begin));
-            self.complete(group, write_micros, micros(synced.since(written)));
+        match pending.at {
+            At::Built => {
+                let begin = clock.monotonic();
+                self.files.write(&pending.group)?;
+                pending.at = At::Written;
+                pending.write_micros = micros(clock.monotonic().since(begin));
+                Ok(Part::Written)
+            }
+            At::Written => {
+                let begin = clock.monotonic();
+                self.files.sync(&pending.group)?;
+                pending.at = At::Synced;
+                pending.sync_micros = micros(clock.monotonic().since(begin));
+                self.sealed = pending.is_seal;
+                Ok(Part::Synced)
+            }
+            At::Synced => {
+                let Some(pending) = self.pending.take() else {
+                    return Ok(Part::Done(Step::Idle));
+                };
+                self.complete(pending.group, pending.write_micros, pending.sync_micros);
+                if pending.is_seal {
+                    self.stop();
+                    return Ok(Part::Done(Step::Stopped));
+                }
+                Ok(Part::Done(Step::Durable))
+            }
         }
-        Ok(())
     }
 
     fn complete(&mut self, group: Group, write_micros: u64, sync_micros: u64) {

@@ -98,7 +98,7 @@ impl Journal {
             }
             queue.asleep = false;
             if let Some(writer) = &queue.writer {
-                writer.unpark();
+                writer.wake_by_ref();
             }
         }
         let joins = std::mem::take(&mut *self.shared.joins.lock());
@@ -106,5 +106,7 @@ impl Journal {
             // A thread that panicked has nothing left to write.
             let _ = join.join();
         }
+        #[cfg(chronik_sim)]
+        crate::simulated::finish(&self.shared.driven.lock());
     }
 }

@@ -40,12 +40,16 @@ mod record;
 mod recovery;
 mod replay;
 mod shared;
+#[cfg(chronik_sim)]
+mod simulated;
 mod sink;
 mod staged;
 mod stats;
 mod table;
+#[cfg(not(chronik_sim))]
+mod threads;
 
-pub use crate::core::{Core, Step};
+pub use crate::core::{Core, Part, Step};
 pub use crc::batch_crc;
 pub use damage::Damage;
 pub use inspect::{Sight, clear_lossy, inspect, skip};

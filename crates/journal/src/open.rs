@@ -4,22 +4,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
 use bytes::Bytes;
 use chronik_env::Env;
 
-use crate::core::{Core, Step};
+use crate::core::Core;
 use crate::damage::{Damage, LOSSY, Skips};
 use crate::files::Files;
 use crate::recovery;
 use crate::replay::RecoveredLog;
-use crate::shared::{FREE_SPACE_AGE, Shared};
-use crate::{DurableSink, Journal, LogId, Options};
-
-/// How long the writer waits before it tries again to write to a full disk.
-const FULL_DISK_WAIT: Duration = Duration::from_millis(100);
+use crate::shared::Shared;
+use crate::{DurableSink, LogId, Options};
 
 /// What the journal's files said.
 #[derive(Debug, Default)]
@@ -141,56 +136,4 @@ impl Opened {
     pub fn into_core(self, sink: Box<dyn DurableSink>) -> Core {
         Core::new(self.shared, self.files, self.vote, self.sealed, sink)
     }
-
-    /// Starts the journal's thread, and the one that prepares files.
-    ///
-    /// # Errors
-    ///
-    /// When the system gives no thread.
-    pub fn start(self, sink: Box<dyn DurableSink>) -> io::Result<Journal> {
-        let mut core = self.into_core(sink);
-        let journal = core.journal();
-        let (preparer, disk) = (Arc::clone(&core.files.preparer), Arc::clone(&core.shared.disk));
-        preparer.announce();
-        let preparing = thread::Builder::new()
-            .name("journal-files".into())
-            .spawn(move || preparer.run(disk.as_ref()))?;
-        core.files.prepare_ahead();
-        let writing =
-            thread::Builder::new().name("journal".into()).spawn(move || run(&mut core))?;
-        journal.shared.queue.lock().writer = Some(writing.thread().clone());
-        // Whatever was submitted before the writer was known: it may be asleep already.
-        writing.thread().unpark();
-        journal.shared.joins.lock().extend([writing, preparing]);
-        Ok(journal)
-    }
-}
-
-/// The writer's thread.
-fn run(core: &mut Core) {
-    loop {
-        match core.step() {
-            Step::Durable => {}
-            Step::Idle => wait_for_work(&core.shared),
-            Step::WaitingForSpace => thread::park_timeout(FULL_DISK_WAIT),
-            Step::Stopped => break,
-        }
-    }
-}
-
-fn wait_for_work(shared: &Shared) {
-    let disk_low = {
-        let mut queue = shared.queue.lock();
-        if !queue.metadata.is_empty() || !queue.others.is_empty() {
-            return;
-        }
-        queue.asleep = true;
-        queue.disk_low && queue.refused
-    };
-    if disk_low {
-        thread::park_timeout(FREE_SPACE_AGE)
-    } else {
-        thread::park()
-    }
-    shared.queue.lock().asleep = false;
 }

@@ -110,11 +110,13 @@ impl Preparer {
     }
 
     /// Says that [`Preparer::run`] is about to be called on a thread.
+    #[cfg_attr(chronik_sim, expect(dead_code, reason = "a simulation has no threads"))]
     pub fn announce(&self) {
         self.state.lock().running = true;
     }
 
     /// Makes files as they are asked for, until [`Preparer::stop`].
+    #[cfg_attr(chronik_sim, expect(dead_code, reason = "a simulation has no threads"))]
     pub fn run(&self, disk: &dyn Disk) {
         let mut state = self.state.lock();
         while !state.stop {

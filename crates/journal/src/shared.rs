@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::thread::{JoinHandle, Thread};
+use std::task::Waker;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +17,8 @@ use crate::{LogId, Options, Record, Stats};
 
 /// How long a look at the filesystem's free space is believed.
 pub const FREE_SPACE_AGE: Duration = Duration::from_millis(250);
+/// How long the writer waits before it tries again to write to a full disk.
+pub const FULL_DISK_WAIT: Duration = Duration::from_millis(100);
 /// What a submission adds to its batches: frame, mapping and entries.
 const OVERHEAD_BYTES: u64 = 512;
 
@@ -90,10 +93,10 @@ pub struct Queue {
     pub disk_seen: Option<Monotonic>,
     /// Somebody was refused and waits to be told when to try again.
     pub refused: bool,
-    /// The writer is parked, or about to be.
+    /// The writer is asleep, or about to be.
     pub asleep: bool,
-    /// The writer's thread, if there is one.
-    pub writer: Option<Thread>,
+    /// What wakes the writer, if something drives it.
+    pub writer: Option<Waker>,
 }
 
 /// Shared by all handles and the writer. Locks are taken one at a time.
@@ -107,6 +110,8 @@ pub struct Shared {
     /// Sequences of the live files, oldest first.
     pub live: Mutex<VecDeque<u64>>,
     pub joins: Mutex<Vec<JoinHandle<()>>>,
+    #[cfg(chronik_sim)]
+    pub driven: Mutex<crate::simulated::Driven>,
 }
 
 impl Shared {
@@ -141,6 +146,8 @@ impl Shared {
             stats: Mutex::new(Stats::default()),
             live: Mutex::new(live),
             joins: Mutex::new(Vec::new()),
+            #[cfg(chronik_sim)]
+            driven: Mutex::default(),
         }
     }
 
@@ -216,9 +223,20 @@ impl Shared {
         let wake = if std::mem::take(&mut queue.asleep) { queue.writer.clone() } else { None };
         drop(queue);
         if let Some(writer) = wake {
-            writer.unpark();
+            writer.wake();
         }
         ticket
+    }
+
+    /// Says that the writer is about to sleep, unless there is work for it; and whether it must
+    /// look at the disk while nobody wakes it.
+    pub fn fall_asleep(&self) -> Option<bool> {
+        let mut queue = self.queue.lock();
+        if !queue.metadata.is_empty() || !queue.others.is_empty() {
+            return None;
+        }
+        queue.asleep = true;
+        Some(queue.disk_low && queue.refused)
     }
 }
 

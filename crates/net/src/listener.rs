@@ -7,9 +7,7 @@ use std::{
     time::Duration,
 };
 
-use chronik_env::net::{TcpListener, TcpStream};
-use socket2::{SockRef, TcpKeepalive};
-use tokio::net::lookup_host;
+use chronik_env::net::{self, Keepalive, TcpListener, TcpStream};
 
 use crate::{ListenerInfo, ListenerOptions, server::BindError};
 
@@ -17,11 +15,11 @@ use crate::{ListenerInfo, ListenerOptions, server::BindError};
 const BACK_OFF_MIN: Duration = Duration::from_millis(10);
 /// …doubling up to this, so that a lack of file descriptors does not make the thread spin.
 const BACK_OFF_MAX: Duration = Duration::from_secs(1);
-/// A silent peer is probed after this time, then ten seconds apart.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
-/// Data that the peer's machine does not confirm for this long means that it is gone.
-const UNCONFIRMED_MAX: Duration = Duration::from_secs(60);
+const KEEPALIVE: Keepalive = Keepalive {
+    after: Duration::from_secs(60),
+    every: Duration::from_secs(10),
+    unconfirmed_max: Duration::from_secs(60),
+};
 
 /// A bound listener.
 #[derive(Debug)]
@@ -92,8 +90,8 @@ async fn addresses(options: &ListenerOptions) -> Result<Vec<SocketAddr>, BindErr
         return Ok(vec![(v6, port).into(), (v4, port).into()]);
     }
     let host = options.host.trim_start_matches('[').trim_end_matches(']');
-    let found = lookup_host((host, port)).await;
-    Ok(found.map_err(|_| BindError::unresolved(options))?.collect())
+    let found = net::lookup_host(host, port).await;
+    found.map_err(|_| BindError::unresolved(options))
 }
 
 /// Whether the connection failed before it was accepted, which says nothing about the next one.
@@ -102,13 +100,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted | WouldBlock)
 }
 
-/// Sets what every connection needs. A failure means that the peer is gone already, which
-/// reading will show.
+/// Sets what every connection needs.
 pub(crate) fn prepare(stream: &TcpStream) {
-    let socket = SockRef::from(stream);
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
-    let _ = socket.set_tcp_nodelay(true);
-    let _ = socket.set_tcp_keepalive(&keepalive);
-    #[cfg(target_os = "linux")]
-    let _ = socket.set_tcp_user_timeout(Some(UNCONFIRMED_MAX));
+    net::prepare(stream, KEEPALIVE);
 }

@@ -9,6 +9,7 @@ mod epoch;
 mod error_code;
 mod ids;
 mod offset;
+pub mod planted;
 mod time;
 mod uuid;
 

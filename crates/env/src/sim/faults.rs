@@ -22,6 +22,13 @@ pub enum CallKind {
     FreeBytes,
 }
 
+impl CallKind {
+    /// Whether such a call changes what is on the disk or makes it durable.
+    pub(crate) fn changes(self) -> bool {
+        !matches!(self, Self::Open | Self::Read | Self::ReadDir | Self::FreeBytes)
+    }
+}
+
 const KINDS: usize = CallKind::FreeBytes as usize + 1;
 
 /// A call that is about to be made.

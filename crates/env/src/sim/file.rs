@@ -20,11 +20,16 @@ pub struct SimFile {
 }
 
 impl SimFile {
-    fn decide(&self, kind: CallKind, position: u64, bytes: u64) -> (MutexGuard<'_, State>, Fault) {
+    fn decide(
+        &self,
+        kind: CallKind,
+        position: u64,
+        bytes: u64,
+    ) -> io::Result<(MutexGuard<'_, State>, Fault)> {
         let mut state = self.state.lock();
         let call = Call { kind, path: self.path.clone(), position, bytes, index: 0 };
-        let fault = state.faults.decide(call);
-        (state, fault)
+        let fault = state.admit(call)?;
+        Ok((state, fault))
     }
 
     fn check_writable(&self) -> io::Result<()> {
@@ -32,7 +37,7 @@ impl SimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let (mut state, fault) = self.decide(CallKind::Sync, 0, 0);
+        let (mut state, fault) = self.decide(CallKind::Sync, 0, 0)?;
         let rng = state.rng.clone();
         let content = state.file(self.inode, self.life)?;
         match fault {
@@ -66,7 +71,7 @@ impl DiskFile for SimFile {
         {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let (mut state, fault) = self.decide(CallKind::Read, position, buffer.len() as u64);
+        let (mut state, fault) = self.decide(CallKind::Read, position, buffer.len() as u64)?;
         if let Fault::Fail(errno) | Fault::Short { errno, .. } = fault {
             return Err(io::Error::from_raw_os_error(errno));
         }
@@ -76,7 +81,7 @@ impl DiskFile for SimFile {
     fn write_all_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()> {
         self.check_writable()?;
         let total: u64 = slices.iter().map(|slice| slice.len() as u64).sum();
-        let (mut state, fault) = self.decide(CallKind::Write, position, total);
+        let (mut state, fault) = self.decide(CallKind::Write, position, total)?;
         let (mut allowed, mut result) = match fault {
             Fault::None => (total, Ok(())),
             Fault::Fail(errno) => (0, Err(io::Error::from_raw_os_error(errno))),
@@ -116,7 +121,7 @@ impl DiskFile for SimFile {
 
     fn set_len(&self, len: u64) -> io::Result<()> {
         self.check_writable()?;
-        let (mut state, fault) = self.decide(CallKind::SetLen, len, 0);
+        let (mut state, fault) = self.decide(CallKind::SetLen, len, 0)?;
         if let Fault::Fail(errno) | Fault::Short { errno, .. } = fault {
             return Err(io::Error::from_raw_os_error(errno));
         }

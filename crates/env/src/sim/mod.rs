@@ -13,14 +13,14 @@
 //!   does.
 //! - [`CrashKind::Process`] changes no view.
 //!
-//! # Not here
-//!
-//! Time: a fault hook may advance a [`ManualClock`](crate::ManualClock) to model a slow call.
+//! Time: a call takes effect at once, and what it would have taken is added up (see
+//! [`disk_time_passed`]).
 #![allow(clippy::indexing_slicing, reason = "runs in tests only, on ranges cut to the length")]
 
 mod content;
 mod faults;
 mod file;
+pub(crate) mod latency;
 mod tree;
 
 use std::io;
@@ -33,6 +33,7 @@ use self::content::Content;
 use self::faults::Faults;
 pub use self::faults::{Call, CallKind, Fault};
 use self::file::SimFile;
+pub use self::latency::{Latency, disk_time_passed};
 use self::tree::{Node, Tree};
 use crate::{Access, DirEntry, Disk, DiskFile, DiskLock, OpenMode, Rng};
 
@@ -53,15 +54,47 @@ pub struct SimDisk {
 
 pub(crate) struct State {
     rng: Rng,
+    latency_rng: Rng,
     tree: Tree,
     faults: Faults,
     /// How often the world has ended; handles of an earlier life are refused.
     life: u64,
     capacity: u64,
     locks: Vec<u64>,
+    latency: Latency,
+    /// Without power every call fails and changes nothing, until the crash.
+    power: Power,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Power {
+    On,
+    /// So many more calls that change something are made.
+    Until(u64),
+    Off,
 }
 
 impl State {
+    /// Takes note of a call that is about to be made, and says what becomes of it.
+    ///
+    /// # Errors
+    ///
+    /// When there is no power.
+    fn admit(&mut self, call: Call) -> io::Result<Fault> {
+        if call.kind.changes() {
+            self.power = match self.power {
+                Power::On => Power::On,
+                Power::Until(0) | Power::Off => Power::Off,
+                Power::Until(calls) => Power::Until(calls - 1),
+            };
+        }
+        if self.power == Power::Off {
+            return Err(io::Error::other("the machine has no power"));
+        }
+        self.latency.spend(&self.latency_rng, &call);
+        Ok(self.faults.decide(call))
+    }
+
     fn file(&mut self, inode: u64, life: u64) -> io::Result<&mut Content> {
         if life != self.life {
             return Err(io::Error::other("this handle did not survive the crash"));
@@ -86,10 +119,13 @@ impl SimDisk {
         let state = State {
             faults: Faults::new(rng.fork("faults")),
             rng: rng.fork("crash"),
+            latency_rng: rng.fork("latency"),
             tree: Tree::new(),
             life: 0,
             capacity: u64::MAX,
             locks: Vec::new(),
+            latency: Latency::default(),
+            power: Power::On,
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -99,11 +135,29 @@ impl SimDisk {
         let mut state = self.state.lock();
         state.life += 1;
         state.locks.clear();
+        state.power = Power::On;
         if kind == CrashKind::PowerCut {
             let rng = state.rng.clone();
             state.tree.power_cut(&rng);
         }
         state.tree.forget_unreachable();
+    }
+
+    /// Takes the power away after so many more calls that change something. From then on every call
+    /// fails and changes nothing; [`SimDisk::crash`] ends that.
+    pub fn cut_power_after(&self, calls: u64) {
+        self.state.lock().power = Power::Until(calls);
+    }
+
+    /// Whether the power is gone; see [`SimDisk::cut_power_after`].
+    #[must_use]
+    pub fn has_power(&self) -> bool {
+        self.state.lock().power != Power::Off
+    }
+
+    /// How long calls take from now on.
+    pub fn set_latency(&self, latency: Latency) {
+        self.state.lock().latency = latency;
     }
 
     /// Bytes all files together may take from now on.
@@ -162,7 +216,7 @@ impl SimDisk {
 
     fn before(&self, kind: CallKind, path: &Path) -> io::Result<()> {
         let call = Call { kind, path: path.to_path_buf(), position: 0, bytes: 0, index: 0 };
-        match self.state.lock().faults.decide(call) {
+        match self.state.lock().admit(call)? {
             Fault::None => Ok(()),
             Fault::Fail(errno) | Fault::Short { errno, .. } => {
                 Err(io::Error::from_raw_os_error(errno))
