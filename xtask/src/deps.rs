@@ -13,6 +13,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("metadata", &["types"]),
     ("controller", &["types", "metadata", "config"]),
     ("coordinator", &["types", "protocol"]),
+    ("replication", &["types", "protocol"]),
     ("raft", &["types", "protocol", "env", "journal", "log", "metadata", "peer"]),
     ("net", &["types", "protocol", "env"]),
     ("peer", &["types", "protocol", "env"]),
@@ -28,6 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "metadata",
             "controller",
             "coordinator",
+            "replication",
             "raft",
             "net",
             "peer",
@@ -52,7 +54,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that decide and therefore must not act: no runtime, no disk, no clock.
-const PURE: &[&str] = &["types", "protocol", "metadata", "controller", "coordinator"];
+const PURE: &[&str] =
+    &["types", "protocol", "metadata", "controller", "coordinator", "replication"];
 /// What a pure crate must not depend on.
 const ACTING: &[&str] = &["tokio", "rustix", "chronik-env", "parking_lot", "rand", "tracing"];
 

@@ -1,0 +1,74 @@
+//! Bugs planted on order, so that tests can show that they would be seen. In a build that is not a
+//! test each of these is the constant `false`.
+
+#[cfg(test)]
+mod planted {
+    use std::cell::Cell;
+
+    thread_local! {
+        /// Per thread, because tests run side by side.
+        static PLANTED: Cell<Option<&'static str>> = const { Cell::new(None) };
+    }
+
+    /// Plants this bug, or none, in everything this thread does.
+    pub(crate) fn plant(bug: Option<&'static str>) {
+        PLANTED.set(bug);
+    }
+
+    pub(crate) fn is(bug: &str) -> bool {
+        PLANTED.get() == Some(bug)
+    }
+}
+
+#[cfg(test)]
+pub(crate) use planted::plant;
+
+macro_rules! bugs {
+    ($($(#[$doc:meta])* $name:ident;)+) => {
+        $($(#[$doc])*
+        #[inline]
+        pub(crate) fn $name() -> bool {
+            #[cfg(test)]
+            return planted::is(stringify!($name));
+            #[cfg(not(test))]
+            return false;
+        })+
+
+        /// All of them.
+        #[cfg(test)]
+        pub(crate) const ALL: &[&str] = &[$(stringify!($name)),+];
+    };
+}
+
+bugs! {
+    /// An acknowledgement counts whatever subscription it was given in.
+    count_any_acknowledgement;
+    /// The high watermark ignores a replica whose addition is proposed.
+    forget_proposed_additions;
+    /// A proposed removal is taken for done before it is committed.
+    remove_before_commit;
+    /// A proposal of unknown outcome is taken for refused.
+    forget_unknown_outcomes;
+    /// The high watermark ignores what the leader's own disk has.
+    forget_own_disk;
+    /// The high watermark moves although fewer replicas than required are in sync.
+    ignore_min_isr;
+    /// A replica joins the in-sync set at the high watermark, wherever the epoch began.
+    join_below_epoch_start;
+    /// A member of the in-sync set without a subscription is not waited for.
+    skip_the_disconnected;
+    /// A new leader begins with the high watermark at its log start.
+    forget_high_watermark;
+    /// The leader takes every follower's log for a prefix of its own.
+    skip_divergence_check;
+    /// A follower acknowledges what it has appended.
+    acknowledge_appended;
+    /// A follower takes the leader's high watermark for its own.
+    high_watermark_beyond_end;
+    /// A follower cuts at the leader's end of the epoch without a look at its own.
+    cut_at_leaders_word;
+    /// A follower takes data of a subscription that is over.
+    accept_any_data;
+    /// What is sent live does not wait for what was sent by catch-up.
+    overtake_catch_up;
+}

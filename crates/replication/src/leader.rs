@@ -1,0 +1,609 @@
+//! The leader of one partition in one epoch: how far every in-sync replica is, and who is in sync.
+//!
+//! # How a driver uses it
+//!
+//! One per led partition that has something to replicate, under the lock of the partition's owner;
+//! a new one for every leader epoch. Every call returns [`Effects`]: move the high watermark, send
+//! an AlterPartition, tell the followers. After every call [`Leader::next_deadline`] may have
+//! changed. For every [`Proposal`] there is exactly one answer ([`Leader::on_alter_answer`]);
+//! timeouts are answers too ([`AlterAnswer::Unknown`]).
+//!
+//! **Invariants**
+//! - The high watermark never goes back; it is at most what this disk has and at most what each
+//!   member of the *maximal* in-sync set has acknowledged in its live subscription when it moves.
+//! - The maximal in-sync set is the committed one, with every replica whose addition was proposed
+//!   and may still be committed; a proposed removal counts for nothing before it is committed.
+//! - At most one proposal is in flight.
+//! - What was proposed at one partition epoch is dead once a higher one is committed. A proposal of
+//!   unknown outcome is therefore ended by any committed change, and if nothing is to be changed,
+//!   by proposing the set as it is.
+//! - A replica is proposed for the in-sync set only at its end at or above both the high watermark
+//!   and the start of this epoch: it has all that was ever acknowledged.
+//!
+//! **Not here:** what a follower is to be sent next ([`crate::Outbox`]), waiting requests, whether
+//! a set is allowed (`chronik-controller`).
+
+use std::time::Duration;
+
+use chronik_types::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Monotonic, Offset};
+use smallvec::SmallVec;
+
+use crate::appends::Appends;
+use crate::bugs;
+use crate::divergence::{Comparison, EpochIndex, LogPosition, compare};
+use crate::messages::{Accepted, Answer, PartitionSubscribe};
+use crate::replica::{Live, Replica};
+use crate::subscription::SubscriptionId;
+
+/// How long to wait after a proposal that failed: this, doubled with every failure.
+const BACKOFF: Duration = Duration::from_millis(50);
+/// At most so often doubled.
+const BACKOFF_DOUBLINGS_MAX: u32 = 5;
+
+/// What a leader begins with.
+#[derive(Clone, Copy, Debug)]
+pub struct LeaderInit<'a> {
+    /// This broker.
+    pub me: BrokerId,
+    /// As committed.
+    pub partition: PartitionView<'a>,
+    /// `min.insync.replicas`.
+    pub min_isr: usize,
+    /// `replica.lag.time.max.ms`.
+    pub lag_max: Duration,
+    /// This replica's log, in which the epoch of this leader begins at the end.
+    pub log: LogPosition,
+    /// The highest that this broker has known.
+    pub high_watermark: Offset,
+}
+
+/// A partition as committed.
+#[derive(Clone, Copy, Debug)]
+pub struct PartitionView<'a> {
+    /// All replicas.
+    pub replicas: &'a [BrokerId],
+    /// The in-sync set and its epochs.
+    pub isr: IsrView<'a>,
+}
+
+/// An in-sync set as committed.
+#[derive(Clone, Copy, Debug)]
+pub struct IsrView<'a> {
+    /// The members.
+    pub isr: &'a [BrokerId],
+    /// The epoch of the leader.
+    pub leader_epoch: LeaderEpoch,
+    /// Raised with every change of the partition.
+    pub partition_epoch: i32,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Effects {
+    /// The high watermark moved here.
+    pub high_watermark: Option<Offset>,
+    /// Ask the controller for another in-sync set.
+    pub proposal: Option<Proposal>,
+    /// Every follower with a live subscription has something new to be told: records, or only the
+    /// high watermark or the log start.
+    pub push: bool,
+}
+
+/// An in-sync set to ask the controller for (AlterPartition).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    /// The epoch of this leader.
+    pub leader_epoch: LeaderEpoch,
+    /// The partition epoch that this builds on.
+    pub partition_epoch: i32,
+    /// The members, each with the broker epoch of its live subscription; -1 where there is none,
+    /// and for the leader, whose epoch the request carries.
+    pub new_isr: Vec<(BrokerId, BrokerEpoch)>,
+}
+
+/// How a proposal ended.
+#[derive(Clone, Copy, Debug)]
+pub enum AlterAnswer<'a> {
+    /// Committed, or there already: the partition as it is now.
+    Committed(IsrView<'a>),
+    /// Certainly not committed, now or later: the controller refused it, or it was never sent.
+    Refused(ErrorCode),
+    /// Nobody knows: a timeout, a lost connection.
+    Unknown,
+}
+
+/// What is known of one follower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplicaStatus {
+    /// Which broker.
+    pub id: BrokerId,
+    /// Whether it is in the committed in-sync set.
+    pub in_sync: bool,
+    /// Its live subscription.
+    pub subscription: Option<SubscriptionId>,
+    /// What it has acknowledged in it.
+    pub durable: Option<Offset>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Proposing {
+    /// Nothing is on its way.
+    Idle,
+    /// A proposal was given out; its answer is awaited.
+    InFlight,
+    /// The last proposal failed: not before then.
+    Backoff { until: Monotonic },
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Leader {
+    me: BrokerId,
+    leader_epoch: LeaderEpoch,
+    partition_epoch: i32,
+    /// The other replicas, in the order of the assignment.
+    followers: SmallVec<[Replica; 2]>,
+    min_isr: usize,
+    lag_max: Duration,
+    /// Where the log of this leader ended when its epoch began.
+    epoch_start: Offset,
+    log_start: Offset,
+    end: Offset,
+    durable: Offset,
+    high_watermark: Offset,
+    appends: Appends,
+    proposing: Proposing,
+    /// How many proposals have failed in a row.
+    failures: u32,
+}
+
+impl Leader {
+    /// Begins to lead. Nobody is subscribed yet, so only a partition without other in-sync replicas
+    /// moves its high watermark at once.
+    pub fn new(now: Monotonic, init: &LeaderInit<'_>) -> (Self, Effects) {
+        let known = if bugs::forget_high_watermark() { Offset::ZERO } else { init.high_watermark };
+        let mut leader = Self {
+            me: init.me,
+            leader_epoch: init.partition.isr.leader_epoch,
+            partition_epoch: init.partition.isr.partition_epoch,
+            followers: SmallVec::new(),
+            min_isr: init.min_isr,
+            lag_max: init.lag_max,
+            epoch_start: init.log.end,
+            log_start: init.log.start,
+            end: init.log.end,
+            durable: init.log.durable,
+            high_watermark: known.max(init.log.start),
+            appends: Appends::default(),
+            proposing: Proposing::Idle,
+            failures: 0,
+        };
+        leader.set_replicas(init.partition.replicas);
+        leader.set_isr(now, init.partition.isr.isr);
+        let effects = leader.decide(now);
+        (leader, effects)
+    }
+
+    /// Records were appended; the log ends at `end` now.
+    pub fn on_append(&mut self, now: Monotonic, end: Offset) -> Effects {
+        if end <= self.end {
+            return Effects::default();
+        }
+        for follower in self.followers.iter_mut().filter(|follower| follower.may_be_in_sync()) {
+            follower.lags_since.get_or_insert(now);
+        }
+        if !self.followers.is_empty() {
+            self.appends.push(now, self.end, self.lag_max);
+        }
+        self.end = end;
+        let effects = self.decide(now);
+        Effects { push: true, ..effects }
+    }
+
+    /// Everything below `durable` is on this broker's disk.
+    pub fn on_durable(&mut self, now: Monotonic, durable: Offset) -> Effects {
+        let durable = durable.min(self.end);
+        if durable <= self.durable {
+            return Effects::default();
+        }
+        self.durable = durable;
+        self.decide(now)
+    }
+
+    /// A follower wants to be sent what it lacks. Whatever it was subscribed to before is over.
+    pub fn on_subscribe(
+        &mut self,
+        now: Monotonic,
+        from: BrokerId,
+        broker_epoch: BrokerEpoch,
+        request: &PartitionSubscribe,
+        epochs: &dyn EpochIndex,
+    ) -> (Answer, Effects) {
+        if request.leader_epoch != self.leader_epoch {
+            let code = if request.leader_epoch < self.leader_epoch {
+                ErrorCode::FencedLeaderEpoch
+            } else {
+                ErrorCode::UnknownLeaderEpoch
+            };
+            return (Answer::Refused(code), Effects::default());
+        }
+        let Some(at) = self.followers.iter().position(|follower| follower.id == from) else {
+            return (Answer::Refused(ErrorCode::ReplicaNotAvailable), Effects::default());
+        };
+        self.end_subscription(now, at);
+        let answer = match compare(self.log_start, self.end, epochs, &request.log) {
+            Comparison::Prefix => {
+                let live = Live {
+                    subscription: request.subscription,
+                    broker_epoch,
+                    durable: request.log.durable.min(request.log.end),
+                };
+                if let Some(follower) = self.followers.get_mut(at) {
+                    follower.live = Some(live);
+                }
+                self.update_lag(now, at);
+                Answer::Accepted(Accepted {
+                    high_watermark: self.high_watermark,
+                    log_start: self.log_start,
+                })
+            }
+            Comparison::Diverges { epoch, end } => Answer::Diverges { epoch, end },
+            Comparison::OutOfRange => Answer::Reset { start: self.log_start },
+        };
+        (answer, self.decide(now))
+    }
+
+    /// A follower has everything below `durable` on its disk. Counts only in its live subscription.
+    pub fn on_ack(
+        &mut self,
+        now: Monotonic,
+        from: BrokerId,
+        subscription: SubscriptionId,
+        durable: Offset,
+    ) -> Effects {
+        let Some(at) = self.followers.iter().position(|follower| follower.id == from) else {
+            return Effects::default();
+        };
+        let end = self.end;
+        let Some(live) = self.followers.get_mut(at).and_then(|follower| follower.live.as_mut())
+        else {
+            return Effects::default();
+        };
+        let is_live = live.subscription == subscription || bugs::count_any_acknowledgement();
+        // More than there is can only be a mistake, and believing it would lose records.
+        if !is_live || durable > end || durable <= live.durable {
+            return Effects::default();
+        }
+        live.durable = durable;
+        self.update_lag(now, at);
+        self.decide(now)
+    }
+
+    /// The follower's subscription is over: it said so, its stream broke, or this broker ended it.
+    pub fn on_unsubscribed(
+        &mut self,
+        now: Monotonic,
+        from: BrokerId,
+        subscription: SubscriptionId,
+    ) -> Effects {
+        let found = self.followers.iter().position(|follower| {
+            follower.id == from
+                && follower.live.is_some_and(|live| live.subscription == subscription)
+        });
+        let Some(at) = found else { return Effects::default() };
+        self.end_subscription(now, at);
+        self.decide(now)
+    }
+
+    /// The committed image has the partition so. A view of another leader epoch changes nothing:
+    /// the driver replaces this leader.
+    pub fn on_committed(&mut self, now: Monotonic, view: PartitionView<'_>) -> Effects {
+        if view.isr.leader_epoch != self.leader_epoch
+            || view.isr.partition_epoch < self.partition_epoch
+        {
+            return Effects::default();
+        }
+        self.set_replicas(view.replicas);
+        self.apply_view(now, view.isr);
+        self.decide(now)
+    }
+
+    /// The answer to the proposal in flight.
+    pub fn on_alter_answer(&mut self, now: Monotonic, answer: AlterAnswer<'_>) -> Effects {
+        if !matches!(self.proposing, Proposing::InFlight) {
+            return Effects::default();
+        }
+        let moved = match answer {
+            AlterAnswer::Committed(view) => {
+                view.leader_epoch == self.leader_epoch && self.apply_view(now, view)
+            }
+            AlterAnswer::Refused(_) => false,
+            AlterAnswer::Unknown => {
+                for follower in &mut self.followers {
+                    follower.in_limbo |= follower.proposed && !bugs::forget_unknown_outcomes();
+                }
+                false
+            }
+        };
+        for follower in &mut self.followers {
+            follower.proposed = false;
+        }
+        if moved {
+            self.failures = 0;
+            self.proposing = Proposing::Idle;
+        } else {
+            let doubled = 2u32.saturating_pow(self.failures.min(BACKOFF_DOUBLINGS_MAX));
+            self.failures = self.failures.saturating_add(1);
+            self.proposing = Proposing::Backoff { until: now.after(BACKOFF * doubled) };
+        }
+        self.decide(now)
+    }
+
+    /// When [`Leader::on_deadline`] is due; `None` while nobody lags and nothing is to be repeated.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Monotonic> {
+        match self.proposing {
+            Proposing::InFlight => None,
+            Proposing::Backoff { until } => Some(until),
+            Proposing::Idle => self
+                .followers
+                .iter()
+                .filter(|follower| follower.committed)
+                .filter_map(|follower| follower.lags_since)
+                .map(|since| since.after(self.lag_max))
+                .min(),
+        }
+    }
+
+    /// A deadline may have passed.
+    pub fn on_deadline(&mut self, now: Monotonic) -> Effects {
+        self.decide(now)
+    }
+
+    /// `min.insync.replicas` is another now.
+    pub fn set_min_isr(&mut self, now: Monotonic, min_isr: usize) -> Effects {
+        self.min_isr = min_isr;
+        self.decide(now)
+    }
+
+    /// `replica.lag.time.max.ms` is another now.
+    pub fn set_lag_max(&mut self, now: Monotonic, lag_max: Duration) -> Effects {
+        self.lag_max = lag_max;
+        self.decide(now)
+    }
+
+    /// The log begins at `start` now.
+    pub fn set_log_start(&mut self, now: Monotonic, start: Offset) -> Effects {
+        if start <= self.log_start {
+            return Effects::default();
+        }
+        self.log_start = start;
+        let mut effects = self.decide(now);
+        effects.push = true;
+        effects
+    }
+
+    /// The epoch this leader leads in.
+    #[must_use]
+    pub fn leader_epoch(&self) -> LeaderEpoch {
+        self.leader_epoch
+    }
+
+    /// The partition epoch of the newest view.
+    #[must_use]
+    pub fn partition_epoch(&self) -> i32 {
+        self.partition_epoch
+    }
+
+    /// What every replica that may be elected has.
+    #[must_use]
+    pub fn high_watermark(&self) -> Offset {
+        self.high_watermark
+    }
+
+    /// Whether the high watermark has reached everything that was visible under earlier leaders.
+    /// Until then a reader of "latest" must be told to come back (KIP-207).
+    #[must_use]
+    pub fn is_high_watermark_current(&self) -> bool {
+        self.high_watermark >= self.epoch_start
+    }
+
+    /// How many replicas are in the committed in-sync set, this one included.
+    #[must_use]
+    pub fn isr_len(&self) -> usize {
+        1 + self.followers.iter().filter(|follower| follower.committed).count()
+    }
+
+    /// Whether fewer replicas are in sync than `min.insync.replicas`, or than there are at all,
+    /// asks for: then `acks=all` is refused and the high watermark stands still.
+    #[must_use]
+    pub fn is_under_min_isr(&self) -> bool {
+        self.isr_len() < self.min_isr.min(1 + self.followers.len())
+    }
+
+    /// The followers, in the order of the assignment.
+    pub fn followers(&self) -> impl Iterator<Item = ReplicaStatus> + '_ {
+        self.followers.iter().map(|follower| ReplicaStatus {
+            id: follower.id,
+            in_sync: follower.committed,
+            subscription: follower.live.map(|live| live.subscription),
+            durable: follower.durable(),
+        })
+    }
+
+    fn end_subscription(&mut self, now: Monotonic, at: usize) {
+        if let Some(follower) = self.followers.get_mut(at)
+            && follower.live.take().is_some()
+            && follower.may_be_in_sync()
+        {
+            follower.lags_since.get_or_insert(now);
+        }
+    }
+
+    /// A follower has come nearer: since when does it lag now, if it still does?
+    fn update_lag(&mut self, now: Monotonic, at: usize) {
+        let Some(follower) = self.followers.get_mut(at) else { return };
+        let durable = follower.durable().unwrap_or(Offset::ZERO);
+        if durable >= self.end {
+            follower.lags_since = None;
+        } else if let Some(since) = follower.lags_since {
+            let appended = self.appends.appended_by(durable, now, self.lag_max);
+            follower.lags_since = Some(since.max(appended));
+        }
+        let members = self.followers.iter().filter(|follower| follower.may_be_in_sync());
+        match members.map(|follower| follower.durable().unwrap_or(Offset::ZERO)).min() {
+            Some(everybody) if everybody < self.end => self.appends.forget_below(everybody),
+            _ => self.appends.clear(),
+        }
+    }
+
+    fn set_replicas(&mut self, replicas: &[BrokerId]) {
+        let mut old = std::mem::take(&mut self.followers);
+        self.followers = replicas
+            .iter()
+            .filter(|id| **id != self.me)
+            .map(|id| {
+                let known = old.iter().position(|follower| follower.id == *id);
+                known.map_or_else(|| Replica::new(*id), |at| old.swap_remove(at))
+            })
+            .collect();
+    }
+
+    /// Takes over a committed in-sync set. Says whether it is news.
+    fn apply_view(&mut self, now: Monotonic, view: IsrView<'_>) -> bool {
+        if view.partition_epoch <= self.partition_epoch {
+            return false;
+        }
+        self.partition_epoch = view.partition_epoch;
+        self.set_isr(now, view.isr);
+        if matches!(self.proposing, Proposing::Backoff { .. }) {
+            self.proposing = Proposing::Idle;
+        }
+        true
+    }
+
+    /// What was proposed at lower partition epochs is either in `isr` or dead.
+    fn set_isr(&mut self, now: Monotonic, isr: &[BrokerId]) {
+        // An answer may know of a replica before the image does.
+        for id in isr.iter().filter(|id| **id != self.me) {
+            if !self.followers.iter().any(|follower| follower.id == *id) {
+                self.followers.push(Replica::new(*id));
+            }
+        }
+        let end = self.end;
+        for follower in &mut self.followers {
+            follower.committed = isr.contains(&follower.id);
+            follower.proposed = false;
+            follower.in_limbo = false;
+            if !follower.committed || follower.has_all(end) {
+                follower.lags_since = None;
+            } else {
+                follower.lags_since.get_or_insert(now);
+            }
+        }
+    }
+
+    /// The one place where the high watermark moves and proposals are made.
+    fn decide(&mut self, now: Monotonic) -> Effects {
+        let mut effects = Effects { high_watermark: self.advance(), ..Effects::default() };
+        effects.push = effects.high_watermark.is_some();
+        effects.proposal = self.propose(now);
+        effects
+    }
+
+    fn advance(&mut self) -> Option<Offset> {
+        let floor = self.high_watermark.max(self.log_start);
+        let reached = self.replicated().unwrap_or(floor).max(floor);
+        if reached == self.high_watermark {
+            return None;
+        }
+        self.high_watermark = reached;
+        Some(reached)
+    }
+
+    /// What the whole maximal in-sync set has; `None` if that cannot be told or may not count.
+    fn replicated(&self) -> Option<Offset> {
+        if self.is_under_min_isr() && !bugs::ignore_min_isr() {
+            return None;
+        }
+        let mut lowest = if bugs::forget_own_disk() { self.end } else { self.durable };
+        for follower in &self.followers {
+            let counts = if bugs::forget_proposed_additions() {
+                follower.committed
+            } else if bugs::remove_before_commit()
+                && matches!(self.proposing, Proposing::InFlight)
+                && follower.lags_since.is_some()
+            {
+                false
+            } else {
+                follower.may_be_in_sync()
+            };
+            if counts {
+                match follower.durable() {
+                    Some(durable) => lowest = lowest.min(durable),
+                    None if bugs::skip_the_disconnected() => {}
+                    None => return None,
+                }
+            }
+        }
+        Some(lowest)
+    }
+
+    fn propose(&mut self, now: Monotonic) -> Option<Proposal> {
+        match self.proposing {
+            Proposing::Idle => {}
+            Proposing::Backoff { until } if until <= now => self.proposing = Proposing::Idle,
+            Proposing::InFlight | Proposing::Backoff { .. } => return None,
+        }
+        let mut new_isr = vec![];
+        let mut changes = false;
+        for at in 0..self.followers.len() {
+            let follower = self.followers.get(at)?;
+            let wanted = if follower.committed {
+                !self.is_out_of_sync(follower, now)
+            } else {
+                self.is_caught_up(follower)
+            };
+            changes |= wanted != follower.committed || (follower.in_limbo && !wanted);
+            if wanted {
+                let epoch = follower.live.map_or(BrokerEpoch::NONE, |live| live.broker_epoch);
+                new_isr.push((follower.id, epoch));
+            }
+        }
+        if !changes {
+            return None;
+        }
+        new_isr.insert(0, (self.me, BrokerEpoch::NONE));
+        let end = self.end;
+        for follower in &mut self.followers {
+            let is_addition =
+                !follower.committed && new_isr.iter().any(|(id, _)| *id == follower.id);
+            follower.proposed = is_addition;
+            if is_addition && !follower.has_all(end) {
+                follower.lags_since.get_or_insert(now);
+            }
+        }
+        self.proposing = Proposing::InFlight;
+        Some(Proposal {
+            leader_epoch: self.leader_epoch,
+            partition_epoch: self.partition_epoch,
+            new_isr,
+        })
+    }
+
+    /// Whether a member must leave: it lags for too long, or came back without what it had
+    /// acknowledged.
+    fn is_out_of_sync(&self, follower: &Replica, now: Monotonic) -> bool {
+        let lost = follower.durable().is_some_and(|durable| durable < self.high_watermark);
+        lost || follower.lags_since.is_some_and(|since| since.after(self.lag_max) <= now)
+    }
+
+    /// Whether a replica has everything that was ever acknowledged.
+    fn is_caught_up(&self, follower: &Replica) -> bool {
+        follower.durable().is_some_and(|durable| {
+            durable >= self.high_watermark
+                && (durable >= self.epoch_start || bugs::join_below_epoch_start())
+        })
+    }
+}
