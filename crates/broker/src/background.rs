@@ -19,6 +19,7 @@ pub(crate) fn spawn(broker: &Arc<Broker>, stop: &watch::Receiver<bool>) {
     tokio::spawn(until(stop.clone(), flush(Arc::clone(broker))));
     tokio::spawn(until(stop.clone(), retention(Arc::clone(broker))));
     tokio::spawn(until(stop.clone(), follow_image(Arc::clone(broker))));
+    tokio::spawn(until(stop.clone(), count_leaders(Arc::clone(broker))));
     let beats = heartbeats(
         broker.controller.clone(),
         broker.options.clone(),
@@ -67,6 +68,27 @@ async fn follow_image(broker: Arc<Broker>) {
         let changes = chronik_metadata::delta(&seen, &image);
         apply(&broker, &image, &changes).await;
         seen = image;
+    }
+}
+
+/// Counts elections and changes of the metadata's leader.
+async fn count_leaders(broker: Arc<Broker>) {
+    let metrics = &broker.metrics.cluster;
+    let mut seen = broker.metadata.leadership();
+    let mut leader = seen.leader;
+    loop {
+        let now = broker.metadata.leadership_changed(seen).await;
+        if now == seen {
+            // The quorum on this node has stopped.
+            return;
+        }
+        let elections = now.epoch.0.saturating_sub(seen.epoch.0);
+        metrics.elections.inc_by(u64::try_from(elections).unwrap_or(0));
+        if now.leader.is_some() && now.leader != leader {
+            metrics.leader_changes.inc();
+            leader = now.leader;
+        }
+        seen = now;
     }
 }
 

@@ -33,11 +33,11 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use parking_lot::Mutex;
-use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::identity::Identity;
+use crate::metrics::ClusterMetrics;
 use crate::options::Options;
 
 /// Requests that may wait for the controller.
@@ -211,12 +211,12 @@ pub(crate) fn start(
     env: Env,
     metadata: MetadataNode,
     options: &Options,
-    write_seconds: Histogram,
+    metrics: ClusterMetrics,
 ) -> (ControllerHandle, JoinHandle<()>) {
     let (jobs, queue) = mpsc::channel(QUEUE_MAX);
     let handle = ControllerHandle { env: env.clone(), jobs, broker_epoch: Arc::default() };
     let controller = Controller::new(options.controller(), metadata.image());
-    let runtime = Runtime { env, metadata, controller, queue, write_seconds };
+    let runtime = Runtime { env, metadata, controller, queue, metrics };
     (handle, tokio::spawn(runtime.run()))
 }
 
@@ -225,7 +225,7 @@ struct Runtime {
     metadata: MetadataNode,
     controller: Controller,
     queue: mpsc::Receiver<Job>,
-    write_seconds: Histogram,
+    metrics: ClusterMetrics,
 }
 
 /// What an activation has under way.
@@ -390,7 +390,9 @@ impl Runtime {
             return false;
         }
         let took = self.env.clock.monotonic().since(settled.proposed);
-        self.write_seconds.observe(took.as_secs_f64());
+        // With one voter the leader's sync is the commit.
+        self.metrics.metadata_written(took);
+        self.metrics.metadata_committed(took);
         if self.controller.applied(&self.metadata.image()) == Standing::Inactive {
             return false;
         }

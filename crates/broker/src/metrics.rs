@@ -1,13 +1,24 @@
-//! What this broker counts, in Prometheus' terms: base units, names under `chronik_`.
+//! What this broker counts, in Prometheus' terms: base units, names under `chronik_`, but for the
+//! two about the metadata log that have had names of their own for long.
+
+mod cluster;
+mod image;
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+
+pub(crate) use self::cluster::ClusterMetrics;
+pub(crate) use self::image::ImageMetrics;
+
+/// First part of every name but two.
+const PREFIX: &str = "chronik";
 
 /// Which API a sample is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -20,7 +31,7 @@ pub(crate) struct ApiLabel {
 pub(crate) struct Metrics {
     pub requests: Family<ApiLabel, Counter>,
     pub request_seconds: Family<ApiLabel, Histogram>,
-    pub metadata_write_seconds: Histogram,
+    pub cluster: ClusterMetrics,
     pub produced_bytes: Counter,
     pub fetched_bytes: Counter,
 }
@@ -29,24 +40,20 @@ impl Metrics {
     /// The metrics, registered in a registry of their own.
     pub fn new() -> (Self, Arc<Mutex<Registry>>) {
         let buckets = || Histogram::new(exponential_buckets(0.000_05, 2.0, 18));
+        let mut root = Registry::default();
         let metrics = Self {
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(buckets),
-            metadata_write_seconds: buckets(),
+            cluster: ClusterMetrics::register(&mut root),
             produced_bytes: Counter::default(),
             fetched_bytes: Counter::default(),
         };
-        let mut registry = Registry::with_prefix("chronik");
+        let registry = root.sub_registry_with_prefix(PREFIX);
         registry.register("requests", "Requests by API", metrics.requests.clone());
         registry.register(
             "request_seconds",
             "Time from a complete frame to its response, by API",
             metrics.request_seconds.clone(),
-        );
-        registry.register(
-            "metadata_wal_write_seconds",
-            "Time from a metadata change to its commit",
-            metrics.metadata_write_seconds.clone(),
         );
         registry.register(
             "produced_bytes",
@@ -58,7 +65,7 @@ impl Metrics {
             "Bytes of record batches sent to clients",
             metrics.fetched_bytes.clone(),
         );
-        (metrics, Arc::new(Mutex::new(registry)))
+        (metrics, Arc::new(Mutex::new(root)))
     }
 
     /// Counts one answered request.
@@ -67,4 +74,9 @@ impl Metrics {
         self.requests.get_or_create(&label).inc();
         self.request_seconds.get_or_create(&label).observe(seconds);
     }
+}
+
+/// Adds metrics whose names are put under the prefix.
+pub(crate) fn register(root: &mut Registry, collector: Box<dyn Collector>) {
+    root.sub_registry_with_prefix(PREFIX).register_collector(collector);
 }

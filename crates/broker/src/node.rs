@@ -18,6 +18,7 @@ use chronik_net::{Connection, Frame, Reply, Service};
 use chronik_raft::{Member, MetadataNode};
 use chronik_types::Uuid;
 use parking_lot::Mutex;
+use prometheus_client::collector::Collector;
 use prometheus_client::registry::Registry;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -26,7 +27,7 @@ use crate::controller_runtime::{self, ControllerError};
 use crate::coordinator_runtime::Groups;
 use crate::fetch_sessions::FetchSessions;
 use crate::identity::{self, Identity, IdentityError};
-use crate::metrics::Metrics;
+use crate::metrics::{self, ImageMetrics, Metrics};
 use crate::options::Options;
 use crate::partitions::Partitions;
 use crate::topic_settings::SettingsSource;
@@ -96,7 +97,15 @@ impl Node {
             env.clone(),
             metadata.clone(),
             &options,
-            metrics.metadata_write_seconds.clone(),
+            metrics.cluster.clone(),
+        );
+        metrics::register(
+            &mut registry.lock(),
+            Box::new(ImageMetrics {
+                metadata: metadata.clone(),
+                node_id: options.node_id,
+                static_configs: Arc::clone(&options.static_configs),
+            }),
         );
         let broker =
             Arc::new(assemble(env, options, &identity, storage, metadata, handle, metrics));
@@ -128,10 +137,15 @@ impl Node {
         Arc::new(Requests { broker: Arc::clone(&self.broker) })
     }
 
-    /// The metrics of this node; others may add theirs.
+    /// The metrics of this node.
     #[must_use]
     pub fn registry(&self) -> Arc<Mutex<Registry>> {
         Arc::clone(&self.registry)
+    }
+
+    /// Adds metrics to this node's; their names are put under `chronik_`.
+    pub fn register_metrics(&self, collector: Box<dyn Collector>) {
+        metrics::register(&mut self.registry.lock(), collector);
     }
 
     /// Flushes every log to its segments.

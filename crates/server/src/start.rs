@@ -118,7 +118,7 @@ async fn start(config: &NodeConfig, level: LogLevel) -> Result<Running, StartErr
     let listeners = server.listeners();
     let started = Node::start(env, options::broker(config, &listeners, open_files)).await?;
     let counters = NetMetrics { metrics: server.metrics(), memory: server.memory() };
-    started.registry().lock().register_collector(Box::new(counters));
+    started.register_metrics(Box::new(counters));
     let (stop_serving, asked) = oneshot::channel();
     let serving = tokio::spawn(server.serve(started.service(), async {
         // An error means that the other side is gone, which is as good a reason to stop.
