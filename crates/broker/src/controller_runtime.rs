@@ -284,7 +284,7 @@ impl Runtime {
         let mut seen = self.metadata.leadership();
         loop {
             let activated = committed.borrow_and_update().activated;
-            if self.metadata.leads(seen) && activated == seen.epoch.0 {
+            if self.metadata.leads(seen) && activated == Some(seen.epoch) {
                 return seen;
             }
             tokio::select! {
@@ -370,7 +370,7 @@ impl Runtime {
             let (sequence, proposed) = (batch.sequence, self.env.clock.monotonic());
             match self.metadata.propose(reign.epoch, batch).await {
                 Ok(outcome) => reign.proposals.push_back(Box::pin(async move {
-                    Settled { sequence, proposed, result: outcome.applied().await }
+                    Settled { sequence, proposed, result: outcome.applied.await }
                 })),
                 Err(error) => {
                     tracing::warn!(%error, "a metadata change could not be proposed");

@@ -188,9 +188,11 @@ impl Node {
 
 fn raft_options(options: &Options, identity: &Identity) -> chronik_raft::Options {
     let directory = identity.directories.first().copied().unwrap_or_default();
+    let member = Member { directory, endpoint: String::new(), stands: true };
     chronik_raft::Options {
         node_id: options.node_id,
-        member: Member { directory, endpoint: String::new() },
+        founders: Some(std::collections::BTreeMap::from([(options.node_id, member.clone())])),
+        member,
         snapshot_dir: first_dir(options).join("metadata-snapshots"),
         times: options.election,
     }

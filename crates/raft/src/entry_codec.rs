@@ -2,17 +2,19 @@
 //!
 //! The value is a protobuf message with exactly one of three fields: blank, changes (a
 //! `MetadataBatch`), membership. A kind this version does not know is an error that stops the
-//! node: skipping an entry would let its image differ from the others'.
+//! node: skipping an entry would let its image differ from the others'. Beside it stands how much of
+//! the log was known to be committed when the entry was written, which a restart reads back.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
 use chronik_protocol::batch::{self, BatchBuilder, BuildError};
-use chronik_types::{DirectoryId, LeaderEpoch, Offset, Timestamp, Uuid};
+use chronik_types::{BrokerId, DirectoryId, LeaderEpoch, Offset, Timestamp, Uuid};
 use openraft::{EntryPayload, Membership};
 use prost::Message;
 
-use crate::type_config::{Entry, Member, Proposal, log_id};
+use crate::proposal::Proposal;
+use crate::type_config::{Entry, Member, broker_of, log_id, node_of};
 
 /// An entry on disk that this version cannot read.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,9 @@ pub struct EntryError {
 struct Body {
     #[prost(oneof = "Kind", tags = "1, 2, 3")]
     kind: Option<Kind>,
+    /// The end of what was known to be committed.
+    #[prost(int64, tag = "4")]
+    committed_end: i64,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
@@ -64,26 +69,30 @@ struct MemberBody {
     directory: Bytes,
     #[prost(string, tag = "3")]
     endpoint: String,
+    #[prost(bool, tag = "4")]
+    stands: bool,
 }
 
-impl From<&Membership<i32, Member>> for MembershipBody {
-    fn from(membership: &Membership<i32, Member>) -> Self {
+impl From<&Membership<u64, Member>> for MembershipBody {
+    fn from(membership: &Membership<u64, Member>) -> Self {
         let configs = membership.get_joint_config().iter();
+        let voters = |ids: &BTreeSet<u64>| ids.iter().map(|&id| broker_of(id).0).collect();
         Self {
-            configs: configs.map(|ids| Config { voters: ids.iter().copied().collect() }).collect(),
+            configs: configs.map(|ids| Config { voters: voters(ids) }).collect(),
             members: membership
                 .nodes()
                 .map(|(&node_id, member)| MemberBody {
-                    node_id,
+                    node_id: broker_of(node_id).0,
                     directory: Bytes::copy_from_slice(&member.directory.0.0),
                     endpoint: member.endpoint.clone(),
+                    stands: member.stands,
                 })
                 .collect(),
         }
     }
 }
 
-impl TryFrom<MembershipBody> for Membership<i32, Member> {
+impl TryFrom<MembershipBody> for Membership<u64, Member> {
     type Error = String;
 
     fn try_from(body: MembershipBody) -> Result<Self, String> {
@@ -92,14 +101,19 @@ impl TryFrom<MembershipBody> for Membership<i32, Member> {
             let directory = <[u8; 16]>::try_from(&*member.directory)
                 .map_err(|_| "a directory id has not 16 bytes".to_owned())?;
             let directory = DirectoryId(Uuid(directory));
-            nodes.insert(member.node_id, Member { directory, endpoint: member.endpoint });
+            let node = node_of(BrokerId(member.node_id));
+            let (endpoint, stands) = (member.endpoint, member.stands);
+            nodes.insert(node, Member { directory, endpoint, stands });
         }
-        let configs = body.configs.into_iter().map(|c| c.voters.into_iter().collect());
-        Self::new(configs.collect::<Vec<BTreeSet<i32>>>(), nodes).map_err(|e| e.to_string())
+        let voters = |config: Config| {
+            config.voters.into_iter().map(|id| node_of(BrokerId(id))).collect::<BTreeSet<u64>>()
+        };
+        let configs: Vec<_> = body.configs.into_iter().map(voters).collect();
+        Self::new(configs, nodes).map_err(|e| e.to_string())
     }
 }
 
-/// The batch of `entry`, stamped with its offset and epoch.
+/// The batch of `entry`, stamped with its offset and epoch; `committed_end` as of now.
 ///
 /// # Errors
 /// When the entry is larger than a batch can be.
@@ -108,22 +122,27 @@ pub(crate) fn encode(
     epoch: LeaderEpoch,
     offset: Offset,
     now: Timestamp,
+    committed_end: Offset,
 ) -> Result<BytesMut, BuildError> {
     let kind = match &entry.payload {
         EntryPayload::Blank => Kind::Blank(Blank {}),
-        EntryPayload::Normal(proposal) => {
-            Kind::Changes(chronik_metadata::encode_batch(&proposal.0))
-        }
+        EntryPayload::Normal(proposal) => Kind::Changes(proposal.encoded().clone()),
         EntryPayload::Membership(membership) => Kind::Membership(membership.into()),
     };
-    let value = Body { kind: Some(kind) }.encode_to_vec();
+    let value = Body { kind: Some(kind), committed_end: committed_end.0 }.encode_to_vec();
     let mut builder = BatchBuilder::new().base_offset(offset).leader_epoch(epoch);
     builder.append(now, None, Some(&value), &[])?;
     builder.build()
 }
 
+/// An entry as it was read, and what was known to be committed when it was written.
+pub(crate) struct ReadEntry {
+    pub entry: Entry,
+    pub committed_end: Offset,
+}
+
 /// The entries in `chunk`, which holds whole batches.
-pub(crate) fn decode(chunk: &Bytes) -> Result<Vec<Entry>, EntryError> {
+pub(crate) fn decode(chunk: &Bytes) -> Result<Vec<ReadEntry>, EntryError> {
     let mut entries = Vec::new();
     for item in batch::batches(chunk) {
         let fail = |offset, why: String| EntryError { offset, why };
@@ -137,20 +156,19 @@ pub(crate) fn decode(chunk: &Bytes) -> Result<Vec<Entry>, EntryError> {
             .ok_or_else(|| fail(offset, "its batch holds no record".to_owned()))?
             .map_err(|e| fail(offset, e.to_string()))?;
         let value = record.value.ok_or_else(|| fail(offset, "it has no value".to_owned()))?;
-        let payload = decode_payload(value).map_err(|why| fail(offset, why))?;
-        entries.push(Entry { log_id: log_id(header.leader_epoch, offset), payload });
+        let body = Body::decode(value).map_err(|e| fail(offset, e.to_string()))?;
+        let committed_end = Offset(body.committed_end);
+        let payload = payload(body).map_err(|why| fail(offset, why))?;
+        let entry = Entry { log_id: log_id(header.leader_epoch, offset), payload };
+        entries.push(ReadEntry { entry, committed_end });
     }
     Ok(entries)
 }
 
-fn decode_payload(value: &[u8]) -> Result<EntryPayload<Proposal, i32, Member>, String> {
-    let body = Body::decode(value).map_err(|e| e.to_string())?;
+fn payload(body: Body) -> Result<EntryPayload<Proposal, u64, Member>, String> {
     match body.kind {
         Some(Kind::Blank(_)) => Ok(EntryPayload::Blank),
-        Some(Kind::Changes(bytes)) => {
-            let batch = chronik_metadata::decode_batch(&bytes).map_err(|e| e.to_string())?;
-            Ok(EntryPayload::Normal(Proposal(batch.into())))
-        }
+        Some(Kind::Changes(bytes)) => Ok(EntryPayload::Normal(Proposal::from_encoded(bytes))),
         Some(Kind::Membership(body)) => Ok(EntryPayload::Membership(body.try_into()?)),
         None => Err("it is of a kind that this version does not know; upgrade this node".into()),
     }

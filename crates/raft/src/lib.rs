@@ -8,19 +8,31 @@
 //! **Not here:** deciding what to propose (`chronik-controller`), running the controller and
 //! releasing answers (`chronik-broker`).
 
+mod appended_at;
 mod entry_codec;
+mod flushes;
+mod gate;
+mod log_reader;
 mod log_store;
+mod membership;
 mod network;
 mod node;
+mod proposal;
+mod quorum;
+mod recent;
 mod settings;
 mod snapshot_file;
 mod state_machine;
+mod transfer;
 mod type_config;
+mod vote_codec;
 
-pub use node::{
-    Leadership, METADATA_TOPIC, MetadataNode, Options, Outcome, ProposeError, QuorumMember,
-    StartError,
-};
+pub use gate::{Gate, Lease};
+pub use log_store::VoteCounts;
+pub use membership::MembershipError;
+pub use node::{Leadership, METADATA_TOPIC, MetadataNode, Options, StartError};
+pub use proposal::{AppliedHere, LeaderSynced, ProposeError, Proposed};
+pub use quorum::{FollowerLag, QuorumMember};
 pub use settings::{ElectionTimes, InvalidSettings};
 pub use state_machine::Committed;
 pub use type_config::Member;

@@ -2,41 +2,44 @@
 //!
 //! **Invariants**
 //! - Vote, append, truncate and purge reach the journal in the order in which openraft calls them:
-//!   all go through the one queue of the metadata class.
-//! - `append` returns when the entries are readable; its callback runs when they are durable here.
+//!   all go through the one queue of the metadata class. Only `save_vote` waits for the disk.
+//! - `append` returns when the entries are readable; whoever waits for them is told when they are
+//!   durable here.
 //! - `purged` is the entry at the log start offset: it stays readable, because openraft asks for
 //!   its term, and entries are served from the one after it.
+//! - What is committed is written beside the next entry and waits for nobody: a restart knows at
+//!   least what was committed when the last entry that survived was written.
 //!
-//! **Not here:** when an answer may leave (`chronik-controller`'s durability, the runtime), the
-//! image (`state_machine`).
+//! **Not here:** reading (`log_reader`), when an answer may leave (`gate`), the image
+//! (`state_machine`).
 
-use std::collections::VecDeque;
-use std::fmt::Debug;
 use std::io;
-use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use chronik_env::Env;
 use chronik_journal::Class;
-use chronik_log::{Log, LogListener, Read, ReadLimit, Storage};
-use chronik_types::Offset;
+use chronik_log::{Log, Storage};
+use chronik_types::{Monotonic, Offset};
 use openraft::entry::RaftEntry;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
-use openraft::{OptionalSend, RaftLogReader};
+use openraft::{EntryPayload, OptionalSend};
 use parking_lot::Mutex;
 
+use crate::appended_at::AppendedAt;
 use crate::entry_codec;
+use crate::flushes::{Flushes, Waiter};
+use crate::log_reader::{LogReader, Window};
+use crate::recent::Recent;
 use crate::type_config::{Entry, LogId, TypeConfig, Vote, epoch_of, log_id, offset_of};
+use crate::vote_codec;
 
-/// How many decoded entries are kept for the apply path and for followers.
-const RECENT_MAX: usize = 8_192;
-/// How much one read of the log takes at most.
-const READ_BYTES: usize = 4 << 20;
 /// How long the metadata log waits for its reserved part of the journal before it gives up. It is
 /// far beyond any flush; running into it means that the disk has stopped.
 const ADMISSION_PATIENCE: Duration = Duration::from_secs(60);
+/// What one append to the log takes at most, so that a group of the journal stays small.
+const APPEND_BYTES: usize = 1 << 20;
 
 /// The metadata log, as openraft sees it. Clones share the log.
 #[derive(Clone)]
@@ -44,35 +47,34 @@ pub(crate) struct LogStore {
     shared: Arc<Shared>,
 }
 
-struct Shared {
-    env: Env,
+/// What the store and its readers share.
+pub(crate) struct Shared {
+    pub env: Env,
+    pub log: Arc<Log>,
+    pub vote: Mutex<Option<Vote>>,
+    pub recent: Mutex<Recent>,
+    pub window: Mutex<Window>,
     storage: Storage,
-    log: Arc<Log>,
-    vote: Mutex<Option<Vote>>,
-    recent: Mutex<VecDeque<Entry>>,
     flushes: Arc<Flushes>,
+    progress: Mutex<Progress>,
 }
 
-/// The callbacks of appends that are not durable yet, by end offset.
+/// What is known beside the log.
 #[derive(Default)]
-pub(crate) struct Flushes {
-    waiting: Mutex<VecDeque<(Offset, IOFlushed<TypeConfig>)>>,
+struct Progress {
+    committed_end: Offset,
+    backlog: AppendedAt,
+    for_followers: AppendedAt,
+    counts: VoteCounts,
 }
 
-impl LogListener for Flushes {
-    fn durable(&self, durable_end: Offset) {
-        loop {
-            let ready = {
-                let mut waiting = self.waiting.lock();
-                match waiting.front() {
-                    Some((end, _)) if *end <= durable_end => waiting.pop_front(),
-                    _ => None,
-                }
-            };
-            let Some((_, callback)) = ready else { return };
-            callback.io_completed(Ok(()));
-        }
-    }
+/// What the votes that were saved say about elections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VoteCounts {
+    /// Elections in which this node stood.
+    pub elections: u64,
+    /// Times this node saw another leader than before.
+    pub leader_changes: u64,
 }
 
 impl LogStore {
@@ -86,10 +88,59 @@ impl LogStore {
         log: Arc<Log>,
         flushes: Arc<Flushes>,
     ) -> io::Result<Self> {
-        let vote = storage.vote().map(|bytes| decode_vote(&bytes)).transpose()?;
-        let shared =
-            Shared { env, storage, log, vote: Mutex::new(vote), recent: Mutex::default(), flushes };
+        let vote = storage.vote().map(|bytes| vote_codec::decode(&bytes)).transpose()?;
+        flushes.watch(&log);
+        let shared = Shared {
+            env,
+            log,
+            vote: Mutex::new(vote),
+            recent: Mutex::default(),
+            window: Mutex::default(),
+            storage,
+            flushes,
+            progress: Mutex::default(),
+        };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    fn reader(&self) -> LogReader {
+        LogReader::new(Arc::clone(&self.shared))
+    }
+
+    /// The end of what this directory knew to be committed when it was last written.
+    ///
+    /// # Errors
+    /// When the last entry cannot be read.
+    pub async fn recovered_committed_end(&self) -> io::Result<Offset> {
+        let log = &self.shared.log;
+        let (start, end) = (log.start(), log.end());
+        if start == end {
+            return Ok(start);
+        }
+        let last = Offset(end.0.saturating_sub(1));
+        let read = self.reader().read_disk(last, end).await?;
+        Ok(read.last().map_or(start, |read| read.committed_end.max(start)))
+    }
+
+    /// How long ago the oldest entry that is not committed was appended.
+    pub fn backlog_age(&self, now: Monotonic) -> Duration {
+        let progress = self.shared.progress.lock();
+        progress.backlog.age(progress.committed_end, now)
+    }
+
+    /// How long ago the first entry from `end` on was appended.
+    pub fn lag(&self, end: Offset, now: Monotonic) -> Duration {
+        self.shared.progress.lock().for_followers.age(end, now)
+    }
+
+    /// Every follower has everything below `end`.
+    pub fn held_by_followers(&self, end: Offset) {
+        self.shared.progress.lock().for_followers.held_by_all(end);
+    }
+
+    /// What the votes that were saved say about elections.
+    pub fn vote_counts(&self) -> VoteCounts {
+        self.shared.progress.lock().counts
     }
 
     /// The purged entry: the one at the log start offset, unless the log still begins at 0.
@@ -103,56 +154,8 @@ impl LogStore {
             // Emptied by a snapshot that was installed: the entry before the start is its last.
             return Ok(Some(log_id(log.leader_epoch(), Offset(start.0.saturating_sub(1)))));
         }
-        let first = self.read(start, start.next()).await?;
+        let first = self.reader().read(start, start.next()).await?;
         Ok(first.first().map(|entry| entry.log_id))
-    }
-
-    /// The entries of `[from, end)`, from memory where they are recent.
-    async fn read(&self, from: Offset, end: Offset) -> io::Result<Vec<Entry>> {
-        let end = end.min(self.shared.log.end());
-        if let Some(entries) = self.read_recent(from, end) {
-            return Ok(entries);
-        }
-        let mut entries = Vec::new();
-        let mut at = from.max(self.shared.log.start());
-        while at < end {
-            let limit = ReadLimit { max_bytes: READ_BYTES, end, at_least_one: true };
-            let fetched = match self.shared.log.read(at, limit).map_err(io::Error::other)? {
-                Read::Memory(fetched) => fetched,
-                Read::Segment(job) => {
-                    chronik_env::blocking(move || job.run()).await.map_err(io::Error::other)?
-                }
-            };
-            if fetched.next_offset <= at {
-                return Err(io::Error::other(format!(
-                    "the metadata log ends at {at}, before {end}"
-                )));
-            }
-            for chunk in &fetched.chunks {
-                let read = entry_codec::decode(chunk).map_err(io::Error::other)?;
-                let wanted = |e: &Entry| (at..end).contains(&offset_of(e.log_id.index));
-                entries.extend(read.into_iter().filter(wanted));
-            }
-            at = fetched.next_offset;
-        }
-        Ok(entries)
-    }
-
-    fn read_recent(&self, from: Offset, end: Offset) -> Option<Vec<Entry>> {
-        let recent = self.shared.recent.lock();
-        let first = offset_of(recent.front()?.log_id.index);
-        let skip = usize::try_from(from.since(first)).ok()?;
-        let take = usize::try_from(end.since(from)).ok()?;
-        (skip + take <= recent.len())
-            .then(|| recent.iter().skip(skip).take(take).cloned().collect())
-    }
-
-    fn remember(&self, entry: Entry) {
-        let mut recent = self.shared.recent.lock();
-        if recent.len() == RECENT_MAX {
-            recent.pop_front();
-        }
-        recent.push_back(entry);
     }
 
     async fn append_batches(&self, batches: BytesMut) -> io::Result<()> {
@@ -166,41 +169,42 @@ impl LogStore {
         self.shared.log.append_at(&mut permit, batches).map_err(io::Error::other)?;
         Ok(())
     }
-}
 
-impl RaftLogReader<TypeConfig> for LogStore {
-    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
-        &mut self,
-        range: RB,
-    ) -> io::Result<Vec<Entry>> {
-        let from = match range.start_bound() {
-            Bound::Included(&i) => offset_of(i),
-            Bound::Excluded(&i) => offset_of(i).next(),
-            Bound::Unbounded => Offset::ZERO,
-        };
-        let end = match range.end_bound() {
-            Bound::Included(&i) => offset_of(i).next(),
-            Bound::Excluded(&i) => offset_of(i),
-            Bound::Unbounded => self.shared.log.end(),
-        };
-        self.read(from, end).await
+    fn note_appended(&self, end: Offset) {
+        let now = self.shared.env.clock.monotonic();
+        let mut progress = self.shared.progress.lock();
+        progress.backlog.appended(end, now);
+        progress.for_followers.appended(end, now);
     }
 
-    async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
-        Ok(*self.shared.vote.lock())
-    }
-
-    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
-        let end = end.min(start.saturating_add(LIMITED_ENTRIES));
-        self.read(offset_of(start), offset_of(end)).await
+    fn forget_from(&self, end: Offset) {
+        self.shared.flushes.truncated(end);
+        self.shared.recent.lock().truncate(end);
+        self.shared.window.lock().clear();
+        let mut progress = self.shared.progress.lock();
+        progress.backlog.truncated(end);
+        progress.for_followers.truncated(end);
     }
 }
 
-/// How many entries one limited read returns at most.
-const LIMITED_ENTRIES: u64 = 1_024;
+/// Whom to tell when `entries` are durable: their proposers, then openraft.
+fn waiters(entries: &[Entry], callback: IOFlushed<TypeConfig>) -> Vec<(Offset, Waiter)> {
+    let mut waiters = Vec::new();
+    for entry in entries {
+        let offset = offset_of(entry.log_id.index);
+        if let EntryPayload::Normal(proposal) = &entry.payload
+            && let Some(sender) = proposal.take_synced()
+        {
+            waiters.push((offset.next(), Waiter::Proposer(offset, sender)));
+        }
+    }
+    let end = entries.last().map_or(Offset::ZERO, |last| offset_of(last.log_id.index).next());
+    waiters.push((end, Waiter::Append(callback)));
+    waiters
+}
 
 impl RaftLogStorage<TypeConfig> for LogStore {
-    type LogReader = Self;
+    type LogReader = LogReader;
 
     async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
         let last_purged_log_id = self.purged().await?;
@@ -213,13 +217,32 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         Ok(LogState { last_purged_log_id, last_log_id })
     }
 
-    async fn get_log_reader(&mut self) -> Self {
-        self.clone()
+    async fn get_log_reader(&mut self) -> LogReader {
+        self.reader()
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
-        self.shared.storage.save_vote(encode_vote(vote)).await.map_err(io::Error::other)?;
-        *self.shared.vote.lock() = Some(*vote);
+        self.shared.storage.save_vote(vote_codec::encode(vote)).await.map_err(io::Error::other)?;
+        let before = self.shared.vote.lock().replace(*vote);
+        let counts = &mut self.shared.progress.lock().counts;
+        let known = before.is_some_and(|before| before.leader_id == vote.leader_id);
+        match vote.committed {
+            true if !before.is_some_and(|before| before.committed) || !known => {
+                counts.leader_changes += 1;
+            }
+            false if !known => counts.elections += 1,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
+        let Some(committed) = committed else { return Ok(()) };
+        let end = offset_of(committed.index).next();
+        self.shared.log.advance_high_watermark(end);
+        let mut progress = self.shared.progress.lock();
+        progress.committed_end = progress.committed_end.max(end);
+        progress.backlog.held_by_all(end);
         Ok(())
     }
 
@@ -229,62 +252,54 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I::IntoIter: OptionalSend,
     {
         let now = self.shared.env.clock.wall();
-        let mut batches = BytesMut::new();
-        let mut end = self.shared.log.end();
+        let committed_end = self.shared.progress.lock().committed_end;
         let entries: Vec<Entry> = entries.into_iter().collect();
+        // Registered before the append: the entries may be durable before this function goes on.
+        self.shared.flushes.wait(waiters(&entries, callback));
+        let mut batches = BytesMut::new();
         for entry in &entries {
             let offset = offset_of(entry.log_id().index);
             let epoch = epoch_of(&entry.log_id());
-            let batch = entry_codec::encode(entry, epoch, offset, now).map_err(io::Error::other)?;
+            let batch = entry_codec::encode(entry, epoch, offset, now, committed_end)
+                .map_err(io::Error::other)?;
             batches.unsplit(batch);
-            end = offset.next();
+            if batches.len() >= APPEND_BYTES {
+                self.append_batches(std::mem::take(&mut batches)).await?;
+            }
         }
-        // Registered before the append: the entries may be durable before this function goes on.
-        self.shared.flushes.waiting.lock().push_back((end, callback));
-        self.append_batches(batches).await?;
+        if !batches.is_empty() {
+            self.append_batches(batches).await?;
+        }
+        self.note_appended(self.shared.log.end());
+        let mut recent = self.shared.recent.lock();
         for entry in entries {
-            self.remember(entry);
+            recent.push(entry);
         }
         Ok(())
     }
 
     async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> io::Result<()> {
         let end = last_log_id.map_or(Offset::ZERO, |id| offset_of(id.index).next());
-        self.shared.flushes.waiting.lock().retain(|(at, _)| *at <= end);
-        self.shared.recent.lock().retain(|entry| offset_of(entry.log_id.index) < end);
-        self.shared.log.truncate_to(end).map_err(io::Error::other)
+        self.forget_from(end);
+        let log = Arc::clone(&self.shared.log);
+        let cut = chronik_env::blocking(move || log.truncate_to(end)).await;
+        self.shared.window.lock().clear();
+        cut.map_err(io::Error::other)
     }
 
     async fn purge(&mut self, log_id: LogId) -> io::Result<()> {
         let start = offset_of(log_id.index);
         let log = &self.shared.log;
+        self.shared.window.lock().clear();
         if start < log.end() {
             return log.set_start(start).map_err(io::Error::other);
         }
         // Beyond the end: a snapshot was installed over a log that lacks what it covers.
         self.shared.recent.lock().clear();
-        log.reset_to(start.next(), epoch_of(&log_id)).map_err(io::Error::other)
-    }
-}
-
-/// Term (i32), node (i32), committed (0 or 1), big-endian.
-fn encode_vote(vote: &Vote) -> Bytes {
-    let mut bytes = Vec::with_capacity(9);
-    bytes.extend_from_slice(&vote.leader_id.term.to_be_bytes());
-    bytes.extend_from_slice(&vote.leader_id.voted_for.to_be_bytes());
-    bytes.push(u8::from(vote.committed));
-    bytes.into()
-}
-
-fn decode_vote(bytes: &[u8]) -> io::Result<Vote> {
-    let bad = || io::Error::new(io::ErrorKind::InvalidData, "the vote on disk has another format");
-    let bytes: &[u8; 9] = bytes.try_into().map_err(|_| bad())?;
-    let &[a, b, c, d, e, f, g, h, committed] = bytes;
-    let term = i32::from_be_bytes([a, b, c, d]);
-    let node = i32::from_be_bytes([e, f, g, h]);
-    match committed {
-        0 => Ok(Vote::new(term, node)),
-        1 => Ok(Vote::new_committed(term, node)),
-        _ => Err(bad()),
+        let log = Arc::clone(log);
+        let reset = move || log.reset_to(start.next(), epoch_of(&log_id));
+        let reset = chronik_env::blocking(reset).await;
+        self.shared.window.lock().clear();
+        reset.map_err(io::Error::other)
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct NoPeers;
 
 /// A connection to a member that this release has no way to reach.
 pub(crate) struct NoPeer {
-    member: i32,
+    member: u64,
 }
 
 impl NoPeer {
@@ -37,7 +37,7 @@ impl NoPeer {
 impl RaftNetworkFactory<TypeConfig> for NoPeers {
     type Network = NoPeer;
 
-    async fn new_client(&mut self, target: i32, _node: &Member) -> NoPeer {
+    async fn new_client(&mut self, target: u64, _node: &Member) -> NoPeer {
         NoPeer { member: target }
     }
 }

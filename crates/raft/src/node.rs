@@ -1,9 +1,13 @@
 //! The metadata quorum on this node: start, propose, watch.
+//!
+//! **Not here:** who is a member (`membership`), how the others are reached (`network`), what a
+//! directory that is new does before anything is opened (`bootstrap`).
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chronik_env::Env;
 use chronik_journal::Class;
@@ -12,24 +16,28 @@ use chronik_metadata::{Image, MetadataBatch};
 use chronik_types::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 use openraft::Raft;
 use openraft::async_runtime::watch::WatchReceiver as _;
-use openraft::errors::{ClientWriteError, Fatal, InitializeError, RaftError};
+use openraft::errors::{Fatal, InitializeError, RaftError};
 use openraft::impls::ProgressResponder;
-use openraft::raft::ClientWriteResult;
-use openraft::type_config::alias::OneshotReceiverOf;
 use tokio::sync::watch;
 
-use crate::log_store::{Flushes, LogStore};
+use crate::flushes::Flushes;
+use crate::gate::{Gate, Judge, Lease};
+use crate::log_store::{LogStore, VoteCounts};
 use crate::network::NoPeers;
+use crate::proposal::{AppliedHere, Proposal, ProposeError, Proposed};
 use crate::settings::{self, ElectionTimes, InvalidSettings};
 use crate::snapshot_file::SnapshotFiles;
 use crate::state_machine::{Committed, MetadataState};
-use crate::type_config::{Applied, CommittedLeaderId, Member, Proposal, TypeConfig, offset_of};
+use crate::type_config::{
+    CommittedLeaderId, Member, TypeConfig, broker_of, epoch_of_term, node_of, offset_of, seeded,
+    term_of,
+};
 
 /// The name of the metadata topic and of its directory's first part.
 pub const METADATA_TOPIC: &str = "__chronik_metadata";
 
 /// What the metadata quorum needs to know of this node.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// This node's number.
     pub node_id: BrokerId,
@@ -39,6 +47,8 @@ pub struct Options {
     pub snapshot_dir: PathBuf,
     /// Elections and heartbeats.
     pub times: ElectionTimes,
+    /// The first voters, if this node is the one that makes the cluster; used on an empty log only.
+    pub founders: Option<BTreeMap<BrokerId, Member>>,
 }
 
 /// The metadata log is cut by snapshots, never by time or size, and has no producers.
@@ -73,23 +83,6 @@ pub enum StartError {
     Initialize(String),
 }
 
-/// A proposal was not applied, and what is known of it.
-#[derive(Debug, thiserror::Error)]
-pub enum ProposeError {
-    /// Certainly not appended: this node does not lead in the proposal's term.
-    #[error("not the leader of the metadata quorum in that term")]
-    NotLeader,
-    /// Appended, and applied as nothing: it did not follow the last proposal of its term.
-    #[error("the proposal did not follow the last one of its term")]
-    OutOfSequence,
-    /// Appended perhaps; nobody can say whether it will commit.
-    #[error("the outcome of the proposal is unknown")]
-    Unknown,
-    /// The quorum on this node has stopped.
-    #[error("the metadata quorum on this node has stopped: {0}")]
-    Stopped(String),
-}
-
 /// Who leads, as far as this node knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leadership {
@@ -99,25 +92,21 @@ pub struct Leadership {
     pub epoch: LeaderEpoch,
 }
 
-/// A member's place in the quorum, for DescribeQuorum.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QuorumMember {
-    /// The member's number.
-    pub node_id: BrokerId,
-    /// Who it is.
-    pub member: Member,
-    /// Whether it votes.
-    pub voter: bool,
-    /// The end of its log, as the leader knows it; unknown to others.
-    pub log_end: Option<Offset>,
-}
-
 /// The metadata quorum on this node. Clones share it.
 #[derive(Clone)]
 pub struct MetadataNode {
-    raft: Raft<TypeConfig, MetadataState>,
+    pub(crate) env: Env,
+    pub(crate) raft: Raft<TypeConfig, MetadataState>,
+    pub(crate) store: LogStore,
+    pub(crate) judge: Judge,
     committed: watch::Receiver<Committed>,
-    node_id: BrokerId,
+    lease: watch::Receiver<Lease>,
+    pub(crate) node_id: BrokerId,
+    /// The one queue of membership changes.
+    pub(crate) membership: Arc<tokio::sync::Mutex<()>>,
+    /// How long a quorum's acknowledgement makes this node the only leader.
+    pub(crate) lease_time: Duration,
+    recovered_end: Offset,
 }
 
 impl MetadataNode {
@@ -139,29 +128,48 @@ impl MetadataNode {
         let files = SnapshotFiles::new(options.snapshot_dir);
         let (state, committed) = MetadataState::load(env.clone(), files)?;
         tracing::info!("Metadata WAL created (topic='{METADATA_TOPIC}', partition=0)");
-        let store = LogStore::new(env, storage, log, flushes)?;
-        let node_id = options.node_id.0;
-        let raft = Raft::new(node_id, config, NoPeers, store, state).await?;
-        let node = Self { raft, committed, node_id: options.node_id };
-        node.initialize(options.member).await?;
+        let store = LogStore::new(env.clone(), storage, log, flushes)?;
+        let snapshot_end = committed.borrow().end();
+        let recovered_end = store.recovered_committed_end().await?.max(snapshot_end);
+        let id = node_of(options.node_id);
+        let raft = Raft::new(id, config, NoPeers, store.clone(), state);
+        let raft = seeded(&env.rng, raft).await?;
+        let lease_time = options.times.election_max;
+        let judge = Judge::new(raft.clone(), id, lease_time);
+        let lease = judge.clone().watch();
+        let node = Self {
+            env,
+            raft,
+            store,
+            judge,
+            committed,
+            lease,
+            node_id: options.node_id,
+            membership: Arc::default(),
+            lease_time,
+            recovered_end,
+        };
+        node.begin(options.founders).await?;
         Ok(node)
     }
 
-    /// Writes the first membership on an empty log, else stands for election at once: a quorum of
-    /// one has nobody to wait for.
-    async fn initialize(&self, member: Member) -> Result<(), StartError> {
-        let members = BTreeMap::from([(self.node_id.0, member)]);
-        match self.raft.initialize(members).await {
-            Ok(()) => Ok(()),
-            Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {
-                let mut voters = self.raft.voter_ids();
-                if voters.all(|id| id == self.node_id.0) {
-                    self.raft.trigger().elect(false).await?;
-                }
-                Ok(())
+    /// Writes the first membership on an empty log; on another one stands for election at once if
+    /// this node is the only voter, because it has nobody to wait for.
+    async fn begin(&self, founders: Option<BTreeMap<BrokerId, Member>>) -> Result<(), StartError> {
+        if let Some(founders) = founders {
+            let members: BTreeMap<u64, Member> =
+                founders.into_iter().map(|(id, member)| (node_of(id), member)).collect();
+            match self.raft.initialize(members).await {
+                Ok(()) => return Ok(()),
+                Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
+                Err(other) => return Err(StartError::Initialize(other.to_string())),
             }
-            Err(other) => Err(StartError::Initialize(other.to_string())),
         }
+        let mut voters = self.raft.voter_ids();
+        if voters.next() == Some(node_of(self.node_id)) && voters.next().is_none() {
+            self.raft.trigger().elect(false).await?;
+        }
+        Ok(())
     }
 
     /// The committed image as this node has applied it; O(1).
@@ -176,14 +184,21 @@ impl MetadataNode {
         self.committed.clone()
     }
 
+    /// The end of what this node knew to be committed before it was started: it serves no metadata
+    /// before its image has reached it.
+    #[must_use]
+    pub fn recovered_end(&self) -> Offset {
+        self.recovered_end
+    }
+
     /// Who leads, as far as this node knows.
     #[must_use]
     pub fn leadership(&self) -> Leadership {
         let metrics = self.raft.server_metrics();
-        let metrics = metrics.borrow_watched();
+        let vote = metrics.borrow_watched().vote;
         Leadership {
-            leader: metrics.current_leader.map(BrokerId),
-            epoch: LeaderEpoch(metrics.vote.leader_id.term),
+            leader: vote.committed.then(|| broker_of(vote.leader_id.voted_for)),
+            epoch: epoch_of_term(vote.leader_id.term),
         }
     }
 
@@ -204,8 +219,35 @@ impl MetadataNode {
         }
     }
 
+    /// What the fast path asks before it lets an answer leave.
+    #[must_use]
+    pub fn gate(&self) -> Gate {
+        self.judge.gate(self.store.backlog_age(self.env.clock.monotonic()))
+    }
+
+    /// Whether this node may propose, now and whenever that changes.
+    #[must_use]
+    pub fn lease(&self) -> watch::Receiver<Lease> {
+        self.lease.clone()
+    }
+
+    /// Completes when the lease is another than `seen`.
+    pub async fn lease_changed(&self, seen: Lease) -> Lease {
+        let mut lease = self.lease.clone();
+        match lease.wait_for(|now| *now != seen).await {
+            Ok(now) => *now,
+            Err(_) => Lease { held: false, ..seen },
+        }
+    }
+
+    /// Elections in which this node stood and changes of leader that it saw, since it started.
+    #[must_use]
+    pub fn vote_counts(&self) -> VoteCounts {
+        self.store.vote_counts()
+    }
+
     /// Proposes `batch` in `epoch` and gives what will tell its outcome. Proposals are appended in
-    /// the order of these calls.
+    /// the order of these calls; one task makes them.
     ///
     /// # Errors
     /// When the quorum on this node has stopped.
@@ -213,34 +255,16 @@ impl MetadataNode {
         &self,
         epoch: LeaderEpoch,
         batch: MetadataBatch,
-    ) -> Result<Outcome, ProposeError> {
+    ) -> Result<Proposed, ProposeError> {
         let (responder, receiver) = ProgressResponder::complete_only();
+        let (proposal, leader_synced) = Proposal::new(batch);
         self.raft
-            .write(Proposal(Arc::new(batch)))
-            .with_leader(CommittedLeaderId::from(epoch.0))
+            .write(proposal)
+            .with_leader(CommittedLeaderId::from(term_of(epoch)))
             .responder(responder)
             .await
             .map_err(|e| ProposeError::Stopped(e.to_string()))?;
-        Ok(Outcome { receiver })
-    }
-
-    /// The members of the quorum and how far each is, as this node knows it.
-    #[must_use]
-    pub fn members(&self) -> Vec<QuorumMember> {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        let membership = metrics.membership_config.membership();
-        let voters: Vec<i32> = membership.voter_ids().collect();
-        let own_end = metrics.last_log_index.map(|index| offset_of(index).next());
-        membership
-            .nodes()
-            .map(|(&id, member)| QuorumMember {
-                node_id: BrokerId(id),
-                member: member.clone(),
-                voter: voters.contains(&id),
-                log_end: if id == self.node_id.0 { own_end } else { None },
-            })
-            .collect()
+        Ok(Proposed { leader_synced, applied: AppliedHere::new(receiver) })
     }
 
     /// Builds a snapshot now; completes when it was asked for, not when it is written.
@@ -258,26 +282,11 @@ impl MetadataNode {
             tracing::warn!(%error, "the metadata quorum did not stop cleanly");
         }
     }
-}
 
-/// Tells how a proposal ended.
-pub struct Outcome {
-    receiver: OneshotReceiverOf<TypeConfig, ClientWriteResult<TypeConfig>>,
-}
-
-impl Outcome {
-    /// Waits until the proposal is applied here, or its fate is known otherwise.
-    ///
-    /// # Errors
-    /// See [`ProposeError`].
-    pub async fn applied(self) -> Result<Offset, ProposeError> {
-        match self.receiver.await {
-            Ok(Ok(response)) => match response.data {
-                Applied::Yes => Ok(offset_of(response.log_id.index)),
-                Applied::OutOfSequence => Err(ProposeError::OutOfSequence),
-            },
-            Ok(Err(ClientWriteError::ForwardToLeader(_))) => Err(ProposeError::NotLeader),
-            Ok(Err(_)) | Err(_) => Err(ProposeError::Unknown),
-        }
+    /// The end of the log on this node.
+    pub(crate) fn log_end(&self) -> Option<Offset> {
+        let metrics = self.raft.data_metrics();
+        let last = metrics.borrow_watched().last_log;
+        last.map(|id| offset_of(id.index).next())
     }
 }

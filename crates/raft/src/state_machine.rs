@@ -3,6 +3,8 @@
 //! **Invariants**
 //! - `applied` only grows; an image is published after every record of its entry is in it, and a
 //!   waiter is answered after the image that holds its change is published.
+//! - Entries are applied in slices: in between the image is published and other tasks run, so that
+//!   a long recovery delays neither heartbeats nor whoever waits for its beginning.
 //! - Apply never fails for a reason of its own: records are results. A record that does not apply
 //!   (an unknown kind, a missing topic) stops the node rather than let images differ.
 //! - An entry whose number does not follow the last applied one of its term changes nothing,
@@ -16,13 +18,19 @@ use chronik_env::Env;
 use chronik_metadata::{BatchOutcome, Image};
 use chronik_types::{LeaderEpoch, Offset};
 use futures_util::{Stream, StreamExt};
-use openraft::storage::{EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
+use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use openraft::type_config::alias::{SnapshotMetaOf, SnapshotOf};
 use openraft::{EntryPayload, SnapshotMeta};
 use tokio::sync::watch;
 
+use crate::proposal::Applied;
 use crate::snapshot_file::SnapshotFiles;
-use crate::type_config::{Applied, LogId, StoredMembership, TypeConfig, epoch_of, offset_of};
+use crate::type_config::{
+    Entry, LogId, StoredMembership, TypeConfig, epoch_of, epoch_of_term, offset_of,
+};
+
+/// Entries applied between two publications of the image, and before others get a turn.
+const SLICE_ENTRIES: usize = 256;
 
 /// The committed image, and how far it goes.
 #[derive(Clone, Debug, Default)]
@@ -31,9 +39,9 @@ pub struct Committed {
     pub image: Image,
     /// That entry.
     pub applied: Option<LogId>,
-    /// The term whose first (blank) entry was applied last: from then on its leader may act as
+    /// The epoch whose first (blank) entry was applied last: from then on its leader may act as
     /// controller.
-    pub activated: i32,
+    pub activated: Option<LeaderEpoch>,
 }
 
 impl Committed {
@@ -79,6 +87,38 @@ impl MetadataState {
     }
 }
 
+impl MetadataState {
+    fn apply_entry(&mut self, next: &mut Committed, entry: &Entry) -> io::Result<Applied> {
+        let outcome = match &entry.payload {
+            EntryPayload::Blank => {
+                next.activated = Some(epoch_of_term(entry.log_id.leader_id.term));
+                Applied::Yes
+            }
+            EntryPayload::Normal(proposal) => {
+                let batch = proposal.batch().map_err(io::Error::other)?;
+                match next.image.apply_batch(&batch).map_err(io::Error::other)? {
+                    BatchOutcome::Applied => Applied::Yes,
+                    BatchOutcome::Ignored => Applied::OutOfSequence,
+                }
+            }
+            EntryPayload::Membership(membership) => {
+                self.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
+                Applied::Yes
+            }
+        };
+        next.applied = Some(entry.log_id);
+        Ok(outcome)
+    }
+
+    /// Shows `next`, then tells whoever waited for what is in it.
+    fn publish(&self, next: &Committed, answers: &mut Vec<(ApplyResponder<TypeConfig>, Applied)>) {
+        self.committed.send_replace(next.clone());
+        for (responder, outcome) in answers.drain(..) {
+            responder.send(outcome);
+        }
+    }
+}
+
 impl RaftStateMachine<TypeConfig> for MetadataState {
     type SnapshotData = ImageSnapshot;
     type SnapshotBuilder = SnapshotBuilder;
@@ -93,32 +133,19 @@ impl RaftStateMachine<TypeConfig> for MetadataState {
     {
         let mut next = self.committed.borrow().clone();
         let mut answers = Vec::new();
+        let mut in_slice = 0;
         while let Some(item) = entries.next().await {
             let (entry, responder) = item?;
-            let outcome = match &entry.payload {
-                EntryPayload::Blank => {
-                    next.activated = entry.log_id.leader_id.term;
-                    Applied::Yes
-                }
-                EntryPayload::Normal(proposal) => {
-                    let outcome = next.image.apply_batch(&proposal.0).map_err(io::Error::other)?;
-                    match outcome {
-                        BatchOutcome::Applied => Applied::Yes,
-                        BatchOutcome::Ignored => Applied::OutOfSequence,
-                    }
-                }
-                EntryPayload::Membership(membership) => {
-                    self.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
-                    Applied::Yes
-                }
-            };
-            next.applied = Some(entry.log_id);
+            let outcome = self.apply_entry(&mut next, &entry)?;
             answers.extend(responder.map(|responder| (responder, outcome)));
+            in_slice += 1;
+            if in_slice == SLICE_ENTRIES {
+                in_slice = 0;
+                self.publish(&next, &mut answers);
+                tokio::task::yield_now().await;
+            }
         }
-        self.committed.send_replace(next);
-        for (responder, outcome) in answers {
-            responder.send(outcome);
-        }
+        self.publish(&next, &mut answers);
         Ok(())
     }
 

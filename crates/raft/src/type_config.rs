@@ -5,13 +5,18 @@
 //!   converted at the border of this crate and nowhere else.
 //! - `leader_id_std`: one leader per term. openraft's default would allow two, and followers
 //!   compare ids only.
+//! - openraft draws its random numbers from a seed that this crate gives it ([`seeded`]), so that a
+//!   simulation repeats by its seed. Whatever makes openraft spawn a task runs inside [`seeded`].
 
-use std::fmt;
-use std::sync::Arc;
+use std::future::Future;
 
-use chronik_metadata::MetadataBatch;
-use chronik_types::{DirectoryId, LeaderEpoch, Offset};
+use chronik_env::Rng;
+use chronik_types::{BrokerId, DirectoryId, LeaderEpoch, Offset};
 use openraft::impls::leader_id_std;
+use openraft_rt::deterministic_rng::DeterministicRng;
+use openraft_rt_tokio::TokioRuntime;
+
+use crate::proposal::{Applied, Proposal};
 
 /// A voter or observer as the membership names it: identity is (node id, directory id).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,38 +26,17 @@ pub struct Member {
     pub directory: DirectoryId,
     /// `host:port` of its controller listener; empty where there is no second node to reach.
     pub endpoint: String,
+    /// It becomes a voter once it has caught up.
+    pub stands: bool,
 }
 
-/// What one Raft entry carries: the changes of one or more requests, shared between the log's
-/// cache and the state machine.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Proposal(pub Arc<MetadataBatch>);
+/// tokio, with random numbers from a seed.
+pub type Runtime = DeterministicRng<TokioRuntime>;
 
-impl fmt::Display for Proposal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "proposal {}/{} of {} records",
-            self.0.term,
-            self.0.sequence,
-            self.0.records.len()
-        )
-    }
-}
-
-/// What applying an entry yields: whether it followed the last applied one of its term.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Applied {
-    /// The records are part of the committed image.
-    Yes,
-    /// The entry did not follow the last applied sequence of its term and changed nothing.
-    OutOfSequence,
-}
-
-impl fmt::Display for Applied {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
-    }
+/// Runs `work` where openraft may spawn tasks and draw random numbers: from a stream of its own
+/// that `rng` seeds.
+pub(crate) fn seeded<F: Future>(rng: &Rng, work: F) -> impl Future<Output = F::Output> + use<F> {
+    Runtime::scope(rng.u64(), work)
 }
 
 openraft::declare_raft_types!(
@@ -60,10 +44,11 @@ openraft::declare_raft_types!(
     pub TypeConfig:
         D = Proposal,
         R = Applied,
-        NodeId = i32,
+        NodeId = u64,
         Node = Member,
-        Term = i32,
-        LeaderId = leader_id_std::LeaderId<i32, i32>,
+        Term = u64,
+        LeaderId = leader_id_std::LeaderId<u64, u64>,
+        AsyncRuntime = Runtime,
 );
 
 /// openraft's name of an entry: term and index.
@@ -81,7 +66,7 @@ pub type StoredMembership = openraft::type_config::alias::StoredMembershipOf<Typ
 pub fn log_id(epoch: LeaderEpoch, offset: Offset) -> LogId {
     // An offset in a log is never negative; -1 ("none") has no log id.
     LogId {
-        leader_id: CommittedLeaderId::from(epoch.0),
+        leader_id: CommittedLeaderId::from(term_of(epoch)),
         index: u64::try_from(offset.0).unwrap_or(0),
     }
 }
@@ -93,5 +78,25 @@ pub fn offset_of(index: u64) -> Offset {
 
 /// The leader epoch of a Raft log id.
 pub fn epoch_of(id: &LogId) -> LeaderEpoch {
-    LeaderEpoch(id.leader_id.term)
+    epoch_of_term(id.leader_id.term)
+}
+
+/// The leader epoch of a Raft term.
+pub fn epoch_of_term(term: u64) -> LeaderEpoch {
+    LeaderEpoch(i32::try_from(term).unwrap_or(i32::MAX))
+}
+
+/// The Raft term of a leader epoch; an epoch of a log is never negative.
+pub fn term_of(epoch: LeaderEpoch) -> u64 {
+    u64::try_from(epoch.0).unwrap_or(0)
+}
+
+/// The Raft number of a node; a node's number is never negative.
+pub fn node_of(broker: BrokerId) -> u64 {
+    u64::try_from(broker.0).unwrap_or(0)
+}
+
+/// The node with this Raft number.
+pub fn broker_of(node: u64) -> BrokerId {
+    BrokerId(i32::try_from(node).unwrap_or(BrokerId::NONE.0))
 }
