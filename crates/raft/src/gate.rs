@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use chronik_types::LeaderEpoch;
 use openraft::async_runtime::watch::WatchReceiver as _;
-use openraft::type_config::alias::WatchReceiverOf;
 use openraft::{Instant as _, Raft};
 use openraft_rt_tokio::TokioInstant;
 use tokio::sync::watch;
@@ -47,14 +46,15 @@ pub struct Lease {
     pub held: bool,
 }
 
-/// How long a lease lasts that may end.
+/// What a lease rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Until {
+enum Ground {
     /// This node alone is a quorum.
-    Ever,
-    At(TokioInstant),
+    Alone,
+    /// A quorum acknowledged what was sent then.
+    Acked(TokioInstant),
     /// It does not lead, or no quorum was ever in touch.
-    Never,
+    Nothing,
 }
 
 /// Judges the lease. Clones share what they watch.
@@ -79,12 +79,11 @@ impl Judge {
 
     /// The gate as of now.
     pub fn gate(&self, backlog_age: Duration) -> Gate {
-        let (term, until) = self.until();
-        let held = holds(until);
+        let (term, ground) = self.ground();
         Gate {
-            leads: until != Until::Never || self.leads(),
+            leads: ground != Ground::Nothing || self.leads(),
             epoch: epoch_of_term(term),
-            has_lease: held,
+            has_lease: !self.left(ground).is_zero(),
             transfer_pending: self.transfer.load(Ordering::Relaxed) == term.saturating_add(1),
             backlog_age,
         }
@@ -96,8 +95,8 @@ impl Judge {
         vote.committed && vote.leader_id.voted_for == self.node
     }
 
-    /// The term, and until when this node holds a lease in it.
-    fn until(&self) -> (u64, Until) {
+    /// The term, and what this node's lease in it rests on.
+    fn ground(&self) -> (u64, Ground) {
         let server = self.raft.server_metrics();
         let (vote, alone) = {
             let metrics = server.borrow_watched();
@@ -107,61 +106,61 @@ impl Judge {
         };
         let term = vote.leader_id.term;
         if !vote.committed || vote.leader_id.voted_for != self.node {
-            return (term, Until::Never);
+            return (term, Ground::Nothing);
         }
         if alone {
-            return (term, Until::Ever);
+            return (term, Ground::Alone);
         }
         let data = self.raft.data_metrics();
         let acked = data.borrow_watched().last_quorum_acked;
-        let until = acked.map_or(Until::Never, |acked| Until::At(acked.into_inner() + self.lease));
-        (term, until)
+        (term, acked.map_or(Ground::Nothing, |acked| Ground::Acked(acked.into_inner())))
+    }
+
+    /// How much of the lease is left.
+    fn left(&self, ground: Ground) -> Duration {
+        match ground {
+            Ground::Alone => Duration::MAX,
+            Ground::Acked(at) => self.lease.saturating_sub(at.elapsed()),
+            Ground::Nothing => Duration::ZERO,
+        }
+    }
+
+    fn judge(&self) -> (Lease, Duration) {
+        let (term, ground) = self.ground();
+        let left = self.left(ground);
+        (Lease { epoch: epoch_of_term(term), held: !left.is_zero() }, left)
     }
 
     /// Starts the task that tells when a lease begins or runs out. It ends when nobody listens or
     /// openraft has stopped.
     pub fn watch(self) -> watch::Receiver<Lease> {
-        let (term, until) = self.until();
-        let first = Lease { epoch: epoch_of_term(term), held: holds(until) };
+        let (first, _) = self.judge();
         let (sender, receiver) = watch::channel(first);
         tokio::spawn(self.follow(sender));
         receiver
     }
 
     async fn follow(self, sender: watch::Sender<Lease>) {
-        let mut server: WatchReceiverOf<TypeConfig, _> = self.raft.server_metrics();
+        let mut server = self.raft.server_metrics();
         let mut data = self.raft.data_metrics();
         loop {
-            let (term, until) = self.until();
-            let now = Lease { epoch: epoch_of_term(term), held: holds(until) };
+            let (now, left) = self.judge();
             sender.send_if_modified(|lease| std::mem::replace(lease, now) != now);
-            let sleeps = async {
-                match until {
-                    // It was seen to hold: nothing but its end or another vote can change that.
-                    Until::At(at) if now.held => tokio::time::sleep(left(at)).await,
-                    Until::Ever => std::future::pending().await,
+            let next_look = async {
+                if now.held {
+                    // Nothing but its end or another vote can change that.
+                    tokio::time::sleep(left).await;
+                } else {
                     // A quorum may be in touch again.
-                    Until::At(_) | Until::Never => drop(data.changed().await),
+                    drop(data.changed().await);
                 }
             };
             tokio::select! {
                 biased;
                 () = sender.closed() => return,
                 changed = server.changed() => if changed.is_err() { return },
-                () = sleeps => {}
+                () = next_look => {}
             }
         }
     }
-}
-
-fn holds(until: Until) -> bool {
-    match until {
-        Until::Ever => true,
-        Until::At(at) => TokioInstant::now() < at,
-        Until::Never => false,
-    }
-}
-
-fn left(at: TokioInstant) -> Duration {
-    at.saturating_duration_since(TokioInstant::now())
 }
