@@ -288,9 +288,10 @@ impl World {
     }
 
     fn class(number: u64) -> Class {
-        match number % 3 {
+        match number % 4 {
             0 => Class::Metadata,
             1 => Class::Internal,
+            2 => Class::Replica,
             _ => Class::Client,
         }
     }

@@ -22,14 +22,18 @@ pub const FULL_DISK_WAIT: Duration = Duration::from_millis(100);
 /// What a submission adds to its batches: frame, mapping and entries.
 const OVERHEAD_BYTES: u64 = 512;
 
-/// Who writes; drained in this order, and the first two may use space that clients cannot.
+/// Who writes. The metadata log is drained first, the others in turn; all but clients may use space
+/// that clients cannot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     /// The metadata log, votes, and the facts about logs that free space: `Flushed`, `Drop`,
     /// `StartOffset`. Drained first; refused only when all of `max_bytes` is in use.
     Metadata,
-    /// Internal topics. Drained in turn with clients' logs.
+    /// Internal topics.
     Internal,
+    /// What other brokers' leaders have taken already: it must not wait behind what this broker's
+    /// own clients send, or in-sync sets shrink under load.
+    Replica,
     /// Everything else.
     Client,
 }
@@ -155,7 +159,8 @@ impl Shared {
     fn limit(&self, class: Class) -> u64 {
         let reserve = match class {
             Class::Metadata => 0,
-            Class::Internal => self.options.reserve_bytes / 2,
+            Class::Internal => self.options.reserve_bytes / 4,
+            Class::Replica => self.options.reserve_bytes / 2,
             Class::Client => self.options.reserve_bytes,
         };
         self.options.max_bytes.saturating_sub(reserve)
@@ -181,7 +186,8 @@ impl Shared {
         }
         if class != Class::Metadata && (queue.waiting_for_space || self.disk_is_low(&mut queue)) {
             // Internal topics may go on at the floor, until a write really waits.
-            if class == Class::Client || queue.waiting_for_space {
+            let goes_on = matches!(class, Class::Metadata | Class::Internal);
+            if !goes_on || queue.waiting_for_space {
                 queue.refused = true;
                 return Err(Refused::DiskFull);
             }
@@ -218,7 +224,7 @@ impl Shared {
         let submission = Submission { log, ticket, content, cost };
         match class {
             Class::Metadata => queue.metadata.push_back(submission),
-            Class::Internal | Class::Client => queue.others.push_back(submission),
+            Class::Internal | Class::Replica | Class::Client => queue.others.push_back(submission),
         }
         let wake = if std::mem::take(&mut queue.asleep) { queue.writer.clone() } else { None };
         drop(queue);

@@ -5,7 +5,7 @@
 //!   back. From a permit on, an append can only succeed or the broker stops.
 //! - Clients are served in the order in which they asked. The metadata log and internal topics have
 //!   a queue of their own and room that clients cannot use, so that what frees space never waits
-//!   behind what needs it.
+//!   behind what needs it; and so has what other brokers replicate here, which they wait for.
 //! - `used` counts allocations, not slices: a small batch that keeps a large buffer alive counts
 //!   as the buffer.
 //!
@@ -100,14 +100,19 @@ struct Waiter {
 struct Room {
     used: usize,
     stopped: bool,
-    clients: VecDeque<Waiter>,
     internal: VecDeque<Waiter>,
+    replicas: VecDeque<Waiter>,
+    clients: VecDeque<Waiter>,
 }
+
+/// The queues, first served first; each by a class that stands in it.
+const QUEUES: [Class; 3] = [Class::Internal, Class::Replica, Class::Client];
 
 impl Room {
     fn queue(&mut self, class: Class) -> &mut VecDeque<Waiter> {
         match class {
             Class::Client => &mut self.clients,
+            Class::Replica => &mut self.replicas,
             Class::Metadata | Class::Internal => &mut self.internal,
         }
     }
@@ -148,7 +153,7 @@ impl Admission {
     /// Whether anyone waits.
     pub(crate) fn is_contended(&self) -> bool {
         let room = self.room.lock();
-        !room.clients.is_empty() || !room.internal.is_empty()
+        !room.clients.is_empty() || !room.replicas.is_empty() || !room.internal.is_empty()
     }
 
     /// A permit, or a place in the queue.
@@ -189,8 +194,8 @@ impl Admission {
         let mut answers = Vec::new();
         {
             let mut room = self.room.lock();
-            for clients in [false, true] {
-                while let Some((grant, answer)) = self.next(&mut room, clients) {
+            for queue in QUEUES {
+                while let Some((grant, answer)) = self.next(&mut room, queue) {
                     answers.push((grant, answer));
                 }
             }
@@ -203,12 +208,12 @@ impl Admission {
 
     /// Refuses everyone, now and later.
     pub(crate) fn stop(&self) {
-        let (clients, internal) = {
+        let waiting: Vec<Waiter> = {
             let mut room = self.room.lock();
             room.stopped = true;
-            (std::mem::take(&mut room.clients), std::mem::take(&mut room.internal))
+            QUEUES.into_iter().flat_map(|queue| std::mem::take(room.queue(queue))).collect()
         };
-        for waiter in clients.into_iter().chain(internal) {
+        for waiter in waiting {
             drop(waiter.grant.send(Err(Stopped.into())));
         }
     }
@@ -217,11 +222,10 @@ impl Admission {
     fn next(
         self: &Arc<Self>,
         room: &mut Room,
-        clients: bool,
+        queue: Class,
     ) -> Option<(oneshot::Sender<Result<Permit, AdmitError>>, Result<Permit, AdmitError>)> {
         loop {
-            let queue = if clients { &room.clients } else { &room.internal };
-            let front = queue.front()?;
+            let front = room.queue(queue).front()?;
             let (class, bytes) = (front.class, front.bytes);
             let answer = if front.grant.is_closed() {
                 None
@@ -229,8 +233,7 @@ impl Admission {
                 // The first that does not fit holds back those behind it: order is the promise.
                 Some(self.grant(room, class, bytes).transpose()?)
             };
-            let queue = if clients { &mut room.clients } else { &mut room.internal };
-            let waiter = queue.pop_front()?;
+            let waiter = room.queue(queue).pop_front()?;
             if let Some(answer) = answer {
                 return Some((waiter.grant, answer));
             }
@@ -244,10 +247,14 @@ impl Admission {
         class: Class,
         bytes: usize,
     ) -> Result<Option<Permit>, AdmitError> {
-        // A request larger than the whole budget is let in alone, or it never would be. The other
-        // classes are bounded by their reserve of the journal.
-        let fits = room.used.saturating_add(bytes) <= self.bytes_max || room.used == 0;
-        if class == Class::Client && !fits {
+        // A request larger than the whole budget is let in alone, or it never would be. The
+        // metadata log and internal topics are bounded by their reserve of the journal.
+        let bytes_max = match class {
+            Class::Client => self.bytes_max,
+            Class::Replica => self.bytes_max.saturating_add(self.bytes_max / 4),
+            Class::Metadata | Class::Internal => usize::MAX,
+        };
+        if room.used.saturating_add(bytes) > bytes_max && room.used > 0 {
             return Ok(None);
         }
         let reservation = match self.journal.try_reserve(class, bytes) {

@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use chronik_journal::{Record, batch_crc};
 use chronik_protocol::batch::{
     BatchHeader, EndTransactionMarker, TimestampType, batches, records, stamp,
@@ -105,9 +105,9 @@ impl Log {
     pub fn append_at(
         self: &Arc<Self>,
         permit: &mut Permit,
-        bytes: BytesMut,
+        bytes: impl Into<Bytes>,
     ) -> Result<Appended, AppendError> {
-        let bytes = bytes.freeze();
+        let bytes = bytes.into();
         let mut state = self.lock();
         if state.gone {
             return Err(AppendError::Gone);

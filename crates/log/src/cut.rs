@@ -28,8 +28,9 @@ use crate::segment::scan::Scan;
 use crate::segment::{Segment, offset_index, path_of};
 
 impl Log {
-    /// Drops everything from `end` on; a batch that holds `end` in its middle goes whole. Nothing
-    /// happens at or above the log end offset. Waits for a running flush and reads a segment, and
+    /// Drops everything from `end` on; a batch that holds `end` in its middle goes whole. At the log
+    /// end offset only the epochs go that began there without a record; above it nothing happens.
+    /// Waits for a running flush and reads a segment, and
     /// so blocks, if `end` lies below what is flushed.
     ///
     /// # Errors
@@ -38,7 +39,7 @@ impl Log {
         {
             let mut state = self.lock();
             if !self.needs_cut(&state, end)? {
-                return Ok(());
+                return self.end_epochs(&mut state, end);
             }
             if end >= state.flushed_end() {
                 let boundary = match &state.written {
@@ -146,6 +147,18 @@ impl Log {
         state.start = start;
         state.high_watermark = state.high_watermark.max(start);
         state.epochs.truncate_from_start(start);
+        Ok(())
+    }
+
+    /// Forgets epochs that began at the log end offset, if that is `end`, and have no record yet.
+    fn end_epochs(self: &Arc<Self>, state: &mut State, end: Offset) -> Result<(), CutError> {
+        if end != state.end || !state.epochs.begins_at(end) {
+            return Ok(());
+        }
+        if state.written.is_some() {
+            return self.cut(state, end, None);
+        }
+        state.epochs.truncate_from_end(end);
         Ok(())
     }
 

@@ -43,6 +43,11 @@ impl LeaderEpochs {
         true
     }
 
+    /// Whether the latest epoch begins at `offset` or after it.
+    pub(crate) fn begins_at(&self, offset: Offset) -> bool {
+        self.entries.last().is_some_and(|(_, at)| *at >= offset)
+    }
+
     /// Forgets epochs that begin at or after `end`.
     pub(crate) fn truncate_from_end(&mut self, end: Offset) {
         while self.entries.last().is_some_and(|(_, at)| *at >= end) {

@@ -63,7 +63,7 @@ pub use error::{
     OpenError, ReadError, Stopped,
 };
 pub use flush::FlushReport;
-pub use log::{Log, LogListener, Offsets};
+pub use log::{Log, LogListener, Offsets, Position};
 pub use lookup::{TimedRecord, TimestampLookup};
 pub use producers::{BatchMeta, ProducerSummary};
 pub use read::{Fetched, Read, ReadLimit, SegmentRead};

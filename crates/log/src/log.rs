@@ -40,6 +40,11 @@ pub trait LogListener: Send + Sync {
     /// while the log is not locked. It may come a second time with the same or a lower offset,
     /// after a truncation.
     fn durable(&self, durable_end: Offset);
+
+    /// Retention has moved the log start offset to `start`. Called while the log is not locked.
+    fn start_moved(&self, start: Offset) {
+        let _ = start;
+    }
 }
 
 /// The offsets of a log at one moment.
@@ -55,6 +60,19 @@ pub struct Offsets {
     pub high_watermark: Offset,
     /// Everything below is decided: no transaction is open there. At most the high watermark.
     pub last_stable: Offset,
+}
+
+/// Where a log begins and ends, as replicas compare it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The log start offset.
+    pub start: Offset,
+    /// The log end offset.
+    pub end: Offset,
+    /// Everything below is fsynced here.
+    pub durable: Offset,
+    /// The latest leader epoch; [`LeaderEpoch::NONE`] if there was none.
+    pub last_epoch: LeaderEpoch,
 }
 
 /// A partition log. See the module.
@@ -229,6 +247,18 @@ impl Log {
     #[must_use]
     pub fn leader_epoch(&self) -> LeaderEpoch {
         self.lock().epochs.latest().unwrap_or(LeaderEpoch::NONE)
+    }
+
+    /// Where it begins and ends, at one moment.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        let state = self.lock();
+        Position {
+            start: state.start,
+            end: state.end,
+            durable: state.durable,
+            last_epoch: state.epochs.latest().unwrap_or(LeaderEpoch::NONE),
+        }
     }
 
     /// All offsets at one moment. Reads the producers' state from disk the first time, if a flush

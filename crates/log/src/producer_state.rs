@@ -78,11 +78,11 @@ impl Log {
                 }
                 _ => return Ok(state),
             };
-            let seen = self.position(&state);
+            let seen = self.seen_at(&state);
             drop(state);
             let flushed = source.load();
             state = self.lock();
-            if self.position(&state) != seen {
+            if self.seen_at(&state) != seen {
                 continue;
             }
             let State { written: Some(written), end, .. } = &mut *state else { continue };
@@ -104,7 +104,7 @@ impl Log {
     }
 
     /// What must not have moved while a file was read.
-    fn position(&self, state: &State) -> Option<(u64, Offset)> {
+    fn seen_at(&self, state: &State) -> Option<(u64, Offset)> {
         let written = state.written.as_ref()?;
         let generation = written.generation.load(std::sync::atomic::Ordering::Acquire);
         Some((generation, written.segments.end()))

@@ -143,7 +143,7 @@ impl Replayed {
                 self.append(partition, *base_offset, batch)?;
             }
             Record::TruncateTo { end } => {
-                if *end < self.end && !bugs::drop_truncations() {
+                if *end <= self.end && !bugs::drop_truncations() {
                     self.tail.truncate(*end);
                     self.end = *end;
                     self.start = self.start.min(*end);

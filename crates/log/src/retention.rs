@@ -166,6 +166,8 @@ impl Log {
         match new_start(&pieces, &config, now, high_watermark) {
             Some(to) if to > state.start => {
                 self.move_start(&mut state, to)?;
+                drop(state);
+                self.listener.start_moved(to);
                 Ok(true)
             }
             _ => Ok(false),

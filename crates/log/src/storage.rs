@@ -335,6 +335,18 @@ impl Storage {
         Ok(log)
     }
 
+    /// Whether there is anything durable of this partition here, or will be.
+    #[must_use]
+    pub fn is_written(&self, partition: TopicPartition) -> bool {
+        let tables = self.shared.tables.read();
+        if tables.parked.contains_key(&partition) {
+            return true;
+        }
+        let open = tables.open.get(&partition).map(Arc::clone);
+        drop(tables);
+        open.is_some_and(|log| log.lock().written.is_some())
+    }
+
     /// The log of a partition, if it is open.
     #[must_use]
     pub fn log(&self, partition: TopicPartition) -> Option<Arc<Log>> {

@@ -572,11 +572,12 @@ impl World {
             Err(CutError::NoRoom(_)) => return Ok(()),
             Err(error) => return Err(format!("truncate to {to}: {error}")),
         }
-        if to < state.end {
+        let ends_epochs = state.epochs.last().is_some_and(|(_, start)| *start >= to);
+        if to < state.end || ends_epochs {
+            self.seen.truncations += u64::from(to < state.end);
+            self.seen.truncations_in_files += u64::from(cut_in_files && to < state.end);
             state.truncate(to);
             partition.submitted(false, state);
-            self.seen.truncations += 1;
-            self.seen.truncations_in_files += u64::from(cut_in_files);
         }
         same(
             "end after a truncation",
