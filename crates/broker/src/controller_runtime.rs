@@ -23,10 +23,10 @@ use std::time::Duration;
 
 use chronik_controller::{
     AllocateProducerIds, Bootstrap, BrokerHeartbeat, Context, Controller, RegisterBroker, Release,
-    Request, Response, Standing,
+    Request, Response, Standing, initial_features, supported_features,
 };
 use chronik_env::Env;
-use chronik_metadata::{Feature, Listener, StorageHealth};
+use chronik_metadata::{Listener, StorageHealth};
 use chronik_raft::{Leadership, MetadataNode, ProposeError};
 use chronik_types::{BrokerEpoch, ErrorCode, LeaderEpoch, Monotonic, Offset};
 use futures_util::StreamExt;
@@ -37,6 +37,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::identity::Identity;
+use crate::incarnations::Incarnations;
 use crate::metrics::ClusterMetrics;
 use crate::options::Options;
 
@@ -111,6 +112,7 @@ impl ControllerHandle {
         &self,
         options: &Options,
         identity: &Identity,
+        incarnations: &Incarnations,
         lossy: bool,
         deadline: Monotonic,
     ) -> Result<(), ControllerError> {
@@ -119,7 +121,7 @@ impl ControllerHandle {
         let registration = RegisterBroker {
             broker_id: options.node_id,
             cluster_id: identity.cluster_id.to_string(),
-            incarnation: self.env.rng.uuid(),
+            incarnation: incarnations.current(),
             listeners: options
                 .endpoints
                 .iter()
@@ -134,7 +136,7 @@ impl ControllerHandle {
             rack: options.rack.clone(),
             directories: identity.directories.clone(),
             features: supported_features(),
-            previous_epoch: BrokerEpoch::NONE,
+            earlier_incarnations: incarnations.earlier().to_vec(),
             storage: if lossy { StorageHealth::Lossy } else { StorageHealth::Intact },
         };
         let answer = self.ask(Request::RegisterBroker(registration), deadline).await?;
@@ -191,19 +193,6 @@ impl ControllerHandle {
             Ok(_) | Err(_) => Err(ErrorCode::CoordinatorLoadInProgress),
         }
     }
-}
-
-/// Levels in force from the first start on: name, lowest and highest supported level, level.
-pub(crate) const FEATURES: &[(&str, i16, i16, i16)] = &[("metadata.version", 7, 27, 27)];
-
-fn initial_features() -> Vec<(String, i16)> {
-    FEATURES.iter().map(|&(name, _, _, level)| (name.to_owned(), level)).collect()
-}
-
-fn supported_features() -> Vec<Feature> {
-    let feature =
-        |&(name, min, max, _): &(&str, i16, i16, i16)| Feature { name: name.to_owned(), min, max };
-    FEATURES.iter().map(feature).collect()
 }
 
 /// Starts the task of the controller.

@@ -21,6 +21,7 @@ mod controller_runtime;
 mod coordinator_runtime;
 mod fetch_sessions;
 mod identity;
+mod incarnations;
 mod latch;
 mod metrics;
 mod node;

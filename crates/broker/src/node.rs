@@ -27,6 +27,7 @@ use crate::controller_runtime::{self, ControllerError};
 use crate::coordinator_runtime::Groups;
 use crate::fetch_sessions::FetchSessions;
 use crate::identity::{self, Identity, IdentityError};
+use crate::incarnations::Incarnations;
 use crate::metrics::{self, ImageMetrics, Metrics};
 use crate::options::Options;
 use crate::partitions::Partitions;
@@ -48,6 +49,9 @@ pub enum StartError {
     /// The metadata quorum could not be started.
     #[error(transparent)]
     Metadata(#[from] chronik_raft::StartError),
+    /// The incarnation of this start could not be written down.
+    #[error("the file `incarnations` of the first data directory: {0}")]
+    Incarnations(#[from] std::io::Error),
     /// The controller refused this broker.
     #[error("the controller did not register this broker: {0}")]
     Registration(#[from] ControllerError),
@@ -121,7 +125,12 @@ impl Node {
     async fn register(&self, identity: &Identity, lossy: bool) -> Result<(), StartError> {
         let broker = &self.broker;
         let deadline = broker.env.clock.monotonic().after(REGISTRATION_PATIENCE);
-        broker.controller.register(&broker.options, identity, lossy, deadline).await?;
+        let mut incarnations = Incarnations::begin(&broker.env, first_dir(&broker.options))?;
+        broker
+            .controller
+            .register(&broker.options, identity, &incarnations, lossy, deadline)
+            .await?;
+        incarnations.registered(&broker.env)?;
         let found = broker.committed.borrow().image.cluster_id().map(str::to_owned);
         match found {
             Some(found) if found != identity.cluster_id.to_string() => {

@@ -45,7 +45,13 @@ fn alter_one(
         .recovering(data.recovering)
         .build(topic, data.partition);
     if let Some(change) = change {
+        let other_leader = change.leader.is_some_and(|elected| elected != leader.0);
         draft.push(Change::PartitionChange(change));
+        // The change has completed a reassignment that takes the leader away: it is made, and the
+        // leader is to learn from the image what it was.
+        if other_leader {
+            return Err(ErrorCode::NewLeaderElected);
+        }
     }
     state(draft.image(), topic, data).ok_or(ErrorCode::UnknownTopicOrPartition)
 }

@@ -91,7 +91,7 @@ pub(crate) fn register(
                 return Err(ApiError::new(ErrorCode::DuplicateBrokerRegistration, message));
             }
             let intact = same_disk
-                && request.previous_epoch == existing.epoch
+                && request.earlier_incarnations.contains(&existing.incarnation)
                 && request.storage == StorageHealth::Intact;
             if intact {
                 registration.storage = StorageHealth::Intact;

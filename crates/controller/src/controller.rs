@@ -1,5 +1,7 @@
 //! The controller itself: the three images, and what happens to them.
 
+use std::time::Duration;
+
 use chronik_metadata::{Image, MetadataBatch};
 use chronik_types::Monotonic;
 
@@ -11,9 +13,12 @@ use crate::proposals::Proposals;
 use crate::request::{Context, Request, Response};
 use crate::sessions::Sessions;
 use crate::{
-    alter_partition, bootstrap, broker_lifecycle, configs, elect_leaders, partitions, producer_ids,
-    topics,
+    alter_partition, balance, bootstrap, broker_lifecycle, configs, elect_leaders, features,
+    partitions, producer_ids, reassignment, topics,
 };
+
+/// Between two rounds of balancing while there is more to do than one round does.
+const BALANCE_MORE: Duration = Duration::from_millis(100);
 
 /// A response, and when it may leave.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,6 +59,8 @@ pub struct Controller {
     /// The last term in which this node was active, and the highest number it gave out there.
     used: (u64, u64),
     sessions: Sessions,
+    /// When leaderships are balanced next; `None` if they are not.
+    balance_at: Option<Monotonic>,
 }
 
 impl Controller {
@@ -68,6 +75,7 @@ impl Controller {
             proposals: None,
             used: (0, 0),
             sessions,
+            balance_at: None,
             options,
         }
     }
@@ -115,6 +123,7 @@ impl Controller {
         self.acknowledged = committed.clone();
         self.committed = committed;
         self.sessions = Sessions::new(self.options.session_timeout, now);
+        self.balance_at = self.options.balance_every.map(|every| now.after(every));
     }
 
     /// This node leads no more, or a proposal was refused or lost. The speculative image is
@@ -155,18 +164,20 @@ impl Controller {
         Ok(Outcome { response, release })
     }
 
-    /// Fences the brokers that have been silent for a session timeout. To be called at
-    /// [`Self::next_deadline`]; earlier does no harm.
+    /// Fences the brokers that have been silent for a session timeout, and balances leaderships
+    /// when it is time to. To be called at [`Self::next_deadline`]; earlier does no harm.
     pub fn on_deadline(&mut self, now: Monotonic) {
         let Some(proposals) = self.proposals.as_mut() else { return };
         self.sessions.observe(now);
-        let silent = self.sessions.silent(&self.speculative, now);
-        if silent.is_empty() {
-            return;
-        }
         let mut draft = Draft::new(&self.speculative);
-        for broker in silent {
+        for broker in self.sessions.silent(&self.speculative, now) {
             broker_lifecycle::fence(&self.options, &mut draft, broker);
+        }
+        if let Some(every) = self.options.balance_every
+            && self.balance_at.is_some_and(|at| at <= now)
+        {
+            let has_more = balance::round(&self.options, &mut draft);
+            self.balance_at = Some(now.after(if has_more { BALANCE_MORE } else { every }));
         }
         gather(proposals, &mut self.speculative, draft, Durability::Committed);
     }
@@ -175,7 +186,8 @@ impl Controller {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Monotonic> {
         self.proposals.as_ref()?;
-        Some(self.sessions.next_deadline(&self.speculative))
+        let sessions = self.sessions.next_deadline(&self.speculative);
+        Some(self.balance_at.map_or(sessions, |balance| balance.min(sessions)))
     }
 
     /// The batch to propose next, with all that has been gathered; `None` if there is nothing.
@@ -236,6 +248,7 @@ fn is_validate_only(request: &Request) -> bool {
         Request::CreatePartitions(request) => request.validate_only,
         Request::AlterConfigs(request) => request.validate_only,
         Request::IncrementalAlterConfigs(request) => request.validate_only,
+        Request::UpdateFeatures(request) => request.validate_only,
         _ => false,
     }
 }
@@ -261,7 +274,7 @@ fn judge(
     let Context { now, seed } = *context;
     match request {
         Request::Bootstrap(request) => {
-            bootstrap::bootstrap(draft, &request);
+            bootstrap::bootstrap(options, draft, &request);
             Response::Bootstrap
         }
         Request::CreateTopics(request) => {
@@ -296,6 +309,12 @@ fn judge(
         }
         Request::ElectLeaders(request) => {
             Response::ElectLeaders(elect_leaders::elect_leaders(options, draft, request))
+        }
+        Request::AlterPartitionReassignments(request) => Response::AlterPartitionReassignments(
+            reassignment::alter_partition_reassignments(options, draft, &request),
+        ),
+        Request::UpdateFeatures(request) => {
+            Response::UpdateFeatures(features::update_features(options, draft, &request))
         }
     }
 }

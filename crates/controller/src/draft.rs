@@ -33,6 +33,11 @@ impl Draft {
         self.records.push(record);
     }
 
+    /// Adds the changes there are.
+    pub(crate) fn push_all(&mut self, changes: impl IntoIterator<Item = Change>) {
+        changes.into_iter().for_each(|change| self.push(change));
+    }
+
     pub(crate) fn into_parts(self) -> (Image, Vec<MetadataRecord>) {
         (self.image, self.records)
     }

@@ -51,7 +51,9 @@ pub(crate) fn required(acks: MetadataAcks, request: &Request) -> Durability {
         | Request::UnregisterBroker(_)
         | Request::AllocateProducerIds(_)
         | Request::AlterPartition(_)
-        | Request::ElectLeaders(_) => false,
+        | Request::ElectLeaders(_)
+        | Request::AlterPartitionReassignments(_)
+        | Request::UpdateFeatures(_) => false,
     };
     match acks {
         MetadataAcks::Leader if fast => Durability::LeaderSynced,

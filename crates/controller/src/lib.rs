@@ -52,6 +52,7 @@
 
 mod acknowledged;
 mod alter_partition;
+mod balance;
 mod bootstrap;
 mod broker_lifecycle;
 mod configs;
@@ -60,6 +61,7 @@ mod draft;
 mod durability;
 mod elect_leaders;
 mod error;
+mod features;
 mod internal_topics;
 mod options;
 mod partition_change;
@@ -67,6 +69,7 @@ mod partitions;
 mod placement;
 mod producer_ids;
 mod proposals;
+mod reassignment;
 mod request;
 mod sessions;
 #[cfg(test)]
@@ -77,6 +80,7 @@ mod topics;
 pub use controller::{Controller, NotActive, Outcome, Standing};
 pub use durability::{Durability, LeaderGate, MetadataAcks, Release};
 pub use error::ApiError;
+pub use features::{FEATURES, SupportedFeature, initial_features, supported_features};
 pub use internal_topics::{
     CONSUMER_OFFSETS, METADATA_TOPIC, SHARE_GROUP_STATE, TRANSACTION_STATE, consumer_offsets,
     is_internal, transaction_state,

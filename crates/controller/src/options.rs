@@ -20,6 +20,8 @@ pub struct Options {
     pub metadata_acks: MetadataAcks,
     /// How long a broker may be silent before it is fenced.
     pub session_timeout: Duration,
+    /// How often leaderships are balanced; `None` for never.
+    pub balance_every: Option<Duration>,
     /// The most partitions one request may create.
     pub partitions_per_request_max: usize,
 }
@@ -33,6 +35,7 @@ impl Options {
             static_config,
             metadata_acks: MetadataAcks::Quorum,
             session_timeout: Duration::ZERO,
+            balance_every: None,
             partitions_per_request_max: 100_000,
         };
         if options.text("metadata.acks") == "leader" {
@@ -40,6 +43,11 @@ impl Options {
         }
         let timeout = options.number("broker.session.timeout.ms");
         options.session_timeout = Duration::from_millis(u64::try_from(timeout).unwrap_or(0));
+        if options.flag("auto.leader.rebalance.enable") {
+            let seconds = options.number("leader.imbalance.check.interval.seconds");
+            let every = Duration::from_secs(u64::try_from(seconds).unwrap_or(0).max(1));
+            options.balance_every = Some(every);
+        }
         options
     }
 

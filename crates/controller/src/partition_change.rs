@@ -1,15 +1,20 @@
 //! What has to change in a partition when its circumstances do: who leads, who is in sync, who
-//! may lead when nobody is (KIP-966).
+//! may lead when nobody is (KIP-966), and which replicas there are.
+//!
+//! A reassignment first has the replicas of both sides; it is complete, and what it takes away
+//! goes, as soon as everything that stays is in sync.
 //!
 //! **Invariants**
 //! - the leader is in the new in-sync set (or there is none), and was in the old one or among the
 //!   eligible replicas, unless the election was unclean;
 //! - the in-sync set becomes empty only with eligible leader replicas, which then hold everything
 //!   that was acknowledged: without them the last member stays, though it may be gone;
+//! - whoever is in sync or eligible is among the replicas;
+//! - a replica that is taken away takes the leader epoch along: it may still be pushing;
 //! - what does not change is not in the record, and nothing changed is no record.
 
 use chronik_config::keys::TopicConfig;
-use chronik_metadata::record::{BrokerIds, PartitionChange};
+use chronik_metadata::record::{BrokerIds, DirectoryIds, PartitionChange};
 use chronik_metadata::{Image, Partition, Topic};
 use chronik_types::{BrokerId, PartitionId};
 
@@ -56,6 +61,9 @@ pub(crate) struct PartitionChangeDraft<'a> {
     is_acceptable: &'a dyn Fn(BrokerId) -> bool,
     election: Election,
     isr: Vec<BrokerId>,
+    replicas: Vec<BrokerId>,
+    adding: Vec<BrokerId>,
+    removing: Vec<BrokerId>,
     recovering: bool,
     lost_unclean: Option<BrokerId>,
 }
@@ -74,6 +82,9 @@ impl<'a> PartitionChangeDraft<'a> {
             is_acceptable,
             election,
             isr: partition.isr.to_vec(),
+            replicas: partition.replicas.to_vec(),
+            adding: partition.adding().to_vec(),
+            removing: partition.removing().to_vec(),
             recovering: partition.recovering,
             lost_unclean: None,
         }
@@ -105,9 +116,21 @@ impl<'a> PartitionChangeDraft<'a> {
         self
     }
 
+    /// Replaces the replicas, of which some may be on their way in and others on their way out.
+    pub(crate) fn replicas(
+        mut self,
+        replicas: Vec<BrokerId>,
+        adding: Vec<BrokerId>,
+        removing: Vec<BrokerId>,
+    ) -> Self {
+        (self.replicas, self.adding, self.removing) = (replicas, adding, removing);
+        self
+    }
+
     /// The record of the change, if anything changes.
     pub(crate) fn build(mut self, topic: &Topic, number: PartitionId) -> Option<PartitionChange> {
         let partition = self.partition;
+        self.complete_reassignment();
         let mut elr = self.eligible_replicas();
         let elected = self.elect(&elr);
         let mut change = PartitionChange {
@@ -126,6 +149,7 @@ impl<'a> PartitionChangeDraft<'a> {
             self.isr = vec![elected.leader];
         }
         elr.retain(|member| !self.isr.contains(member));
+        self.change_replicas(&mut change);
         let may_empty = self.rules.elr || !self.isr.is_empty();
         if may_empty && self.isr != *partition.isr {
             change.isr = Some(ids(&self.isr));
@@ -149,10 +173,45 @@ impl<'a> PartitionChangeDraft<'a> {
         (change != unchanged).then_some(change)
     }
 
+    /// Ends the reassignment under way, if all that stays is in sync.
+    fn complete_reassignment(&mut self) {
+        if self.adding.is_empty() && self.removing.is_empty() {
+            return;
+        }
+        let stays = |broker: &&BrokerId| !self.removing.contains(*broker);
+        let replicas: Vec<_> = self.replicas.iter().filter(stays).copied().collect();
+        let isr: Vec<_> = self.isr.iter().filter(stays).copied().collect();
+        if !isr.is_empty() && replicas.iter().all(|replica| isr.contains(replica)) {
+            (self.replicas, self.isr) = (replicas, isr);
+            self.adding.clear();
+            self.removing.clear();
+        }
+    }
+
+    fn change_replicas(&self, change: &mut PartitionChange) {
+        let partition = self.partition;
+        if self.replicas != *partition.replicas {
+            change.replicas = Some(ids(&self.replicas));
+            if partition.extra().is_some_and(|extra| !extra.directories.is_empty()) {
+                change.directories = Some(DirectoryIds::default());
+            }
+        }
+        if self.adding != partition.adding() {
+            change.adding = Some(ids(&self.adding));
+        }
+        if self.removing != partition.removing() {
+            change.removing = Some(ids(&self.removing));
+        }
+        let loses = partition.replicas.iter().any(|replica| !self.replicas.contains(replica));
+        if loses && change.leader.is_none() {
+            change.leader = Some(partition.leader.0);
+        }
+    }
+
     /// Who may lead when nobody is in sync: while the in-sync set is smaller than
     /// `min.insync.replicas`, nothing is acknowledged that those who left it lack.
     fn eligible_replicas(&self) -> Vec<BrokerId> {
-        let enough = self.rules.min_insync_replicas.min(self.partition.replicas.len());
+        let enough = self.rules.min_insync_replicas.min(self.replicas.len());
         if !self.rules.elr || self.isr.len() >= enough {
             return Vec::new();
         }
@@ -162,7 +221,11 @@ impl<'a> PartitionChangeDraft<'a> {
                 eligible.push(*member);
             }
         }
-        eligible.retain(|member| !self.isr.contains(member) && Some(*member) != self.lost_unclean);
+        eligible.retain(|member| {
+            self.replicas.contains(member)
+                && !self.isr.contains(member)
+                && Some(*member) != self.lost_unclean
+        });
         eligible
     }
 
@@ -186,14 +249,14 @@ impl<'a> PartitionChangeDraft<'a> {
         };
         let partition = self.partition;
         let clean = |leader| Elected { leader, unclean: false };
-        let preferred = partition.preferred_leader();
+        let preferred = self.replicas.first().copied().unwrap_or(BrokerId::NONE);
         if self.election == Election::Preferred && can_lead(&preferred) {
             return clean(preferred);
         }
         if can_lead(&partition.leader) {
             return clean(partition.leader);
         }
-        if let Some(first) = partition.replicas.iter().find(|replica| can_lead(replica)) {
+        if let Some(first) = self.replicas.iter().find(|replica| can_lead(replica)) {
             return clean(*first);
         }
         // Nobody is left who has everything; the one who led last has most.
@@ -201,12 +264,13 @@ impl<'a> PartitionChangeDraft<'a> {
             && self.isr.is_empty()
             && elr.is_empty()
             && let [last] = last_known(partition)
+            && self.replicas.contains(last)
             && (self.is_acceptable)(*last)
         {
             return Elected { leader: *last, unclean: true };
         }
         if self.election == Election::Unclean {
-            let alive = partition.replicas.iter().find(|replica| (self.is_acceptable)(**replica));
+            let alive = self.replicas.iter().find(|replica| (self.is_acceptable)(**replica));
             if let Some(alive) = alive {
                 return Elected { leader: *alive, unclean: true };
             }

@@ -84,7 +84,7 @@ fn invalid(message: String) -> ApiError {
     ApiError::new(ErrorCode::InvalidReplicaAssignment, message)
 }
 
-fn check_assignment(
+pub(crate) fn check_assignment(
     image: &Image,
     brokers: &[BrokerId],
     factor: Option<usize>,

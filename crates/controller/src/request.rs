@@ -34,6 +34,8 @@ pub enum Request {
     AllocateProducerIds(AllocateProducerIds),
     AlterPartition(AlterPartition),
     ElectLeaders(ElectLeaders),
+    AlterPartitionReassignments(AlterPartitionReassignments),
+    UpdateFeatures(UpdateFeatures),
 }
 
 /// What the controller answers; the variant is that of the request. An `Err` refuses the whole
@@ -53,6 +55,8 @@ pub enum Response {
     AllocateProducerIds(Result<ProducerIdBlock, ApiError>),
     AlterPartition(Result<Vec<AlterPartitionResult>, ApiError>),
     ElectLeaders(Vec<ElectLeaderResult>),
+    AlterPartitionReassignments(Vec<ReassignResult>),
+    UpdateFeatures(Result<(), ApiError>),
 }
 
 /// Names the cluster and sets feature levels, at the first start. What is set already stays.
@@ -251,8 +255,10 @@ pub struct RegisterBroker {
     pub directories: Vec<DirectoryId>,
     /// The feature levels it understands.
     pub features: Vec<Feature>,
-    /// The epoch of its last registration, as its disk remembers it; -1 for none.
-    pub previous_epoch: BrokerEpoch,
+    /// The incarnations that its disk has carried since the last one that is known to have been
+    /// registered, that one included. A disk that was rolled back, or exchanged, does not know the
+    /// registered one.
+    pub earlier_incarnations: Vec<Uuid>,
     /// What its recovery found.
     pub storage: StorageHealth,
 }
@@ -374,4 +380,55 @@ pub struct ElectLeaderResult {
     pub partition: PartitionId,
     /// Whether it has another leader.
     pub result: Result<(), ApiError>,
+}
+
+/// Moves replicas to other brokers, or stops doing so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AlterPartitionReassignments {
+    /// Each stands or falls by itself.
+    pub partitions: Vec<ReassignPartition>,
+    /// Whether a partition may get another number of replicas.
+    pub allow_replication_factor_change: bool,
+}
+
+/// A partition to move.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReassignPartition {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: PartitionId,
+    /// Where it shall be, in order of preference; `None` to stop moving it.
+    pub replicas: Option<Vec<BrokerId>>,
+}
+
+/// What became of a partition to move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReassignResult {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: PartitionId,
+    /// Whether the move has begun or was stopped.
+    pub result: Result<(), ApiError>,
+}
+
+/// Changes the levels of features, all or none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpdateFeatures {
+    /// The features.
+    pub updates: Vec<FeatureUpdate>,
+    /// Check everything, change nothing.
+    pub validate_only: bool,
+}
+
+/// A feature to change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FeatureUpdate {
+    /// Such as `metadata.version`.
+    pub name: String,
+    /// Its new level; 0 switches it off.
+    pub level: i16,
+    /// Kafka's number: 1 upgrade, 2 safe downgrade, 3 unsafe downgrade.
+    pub upgrade_type: i8,
 }

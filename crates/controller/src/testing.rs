@@ -61,8 +61,23 @@ pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T, ApiError>) -> (Error
 }
 
 impl Cluster {
-    /// An active controller without brokers.
+    /// An active controller without brokers, in a cluster without features.
     pub(crate) fn empty(static_config: &[(&str, &str)]) -> Self {
+        Self::with_features(static_config, vec![])
+    }
+
+    /// One broker, with the features of a new cluster.
+    pub(crate) fn new_cluster(static_config: &[(&str, &str)]) -> Self {
+        let mut cluster = Self::with_features(static_config, initial_features());
+        cluster.start(1, None);
+        cluster
+    }
+
+    /// An active controller without brokers.
+    pub(crate) fn with_features(
+        static_config: &[(&str, &str)],
+        features: Vec<(String, i16)>,
+    ) -> Self {
         let options = Options::new(BrokerId(1), Arc::new(map(static_config)));
         let mut controller = Controller::new(options, Image::default());
         controller.activate(Monotonic::default(), 1, Image::default());
@@ -73,7 +88,7 @@ impl Cluster {
             incarnations: 0,
             seed: 0,
         };
-        let bootstrap = Bootstrap { cluster_id: uuid(3, 3), features: vec![] };
+        let bootstrap = Bootstrap { cluster_id: uuid(3, 3), features };
         cluster.ask(Request::Bootstrap(bootstrap));
         cluster
     }
@@ -102,8 +117,8 @@ impl Cluster {
             internal: None,
             rack: None,
             directories: vec![directory(broker)],
-            features: vec![],
-            previous_epoch: registered.map_or(BrokerEpoch::NONE, |broker| broker.epoch),
+            features: supported_features(),
+            earlier_incarnations: registered.iter().map(|broker| broker.incarnation).collect(),
             storage: StorageHealth::Intact,
         }
     }
@@ -187,6 +202,53 @@ impl Cluster {
         (partition.leader.0, partition.leader_epoch.0, partition.isr.to_wire())
     }
 
+    /// What is set for a topic.
+    pub(crate) fn configure(&mut self, topic: &str, name: &str, value: &str) {
+        let resource = ResourceName { resource_type: 2, name: topic.to_owned() };
+        let change =
+            ConfigChange { name: name.to_owned(), operation: 0, value: Some(value.to_owned()) };
+        let resources = vec![(resource, vec![change])];
+        let request = IncrementalAlterConfigs { resources, validate_only: false };
+        match self.ask(Request::IncrementalAlterConfigs(request)) {
+            Response::IncrementalAlterConfigs(results) => assert_eq!(results[0].result, Ok(())),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The leader takes a replica into the in-sync set.
+    pub(crate) fn join(&mut self, partition: TopicPartition, replica: i32) {
+        let mut isr = self.partition(partition).isr.to_wire();
+        isr.push(replica);
+        self.propose_isr(partition, &isr).unwrap();
+    }
+
+    pub(crate) fn propose_isr(
+        &mut self,
+        partition: TopicPartition,
+        isr: &[i32],
+    ) -> Result<PartitionState, ErrorCode> {
+        let state = self.partition(partition).clone();
+        let data = AlterPartitionData {
+            topic_id: partition.topic_id,
+            partition: partition.partition,
+            leader_epoch: state.leader_epoch,
+            partition_epoch: state.partition_epoch,
+            new_isr: brokers(isr).into_iter().map(|id| (id, BrokerEpoch::NONE)).collect(),
+            recovering: false,
+        };
+        let request = AlterPartition {
+            broker_id: state.leader,
+            broker_epoch: self.committed.broker(state.leader).unwrap().epoch,
+            partitions: vec![data],
+        };
+        match self.ask(Request::AlterPartition(request)) {
+            Response::AlterPartition(Ok(mut results)) => {
+                results.remove(0).result.map_err(|error| error.code)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
     pub(crate) fn handle(&mut self, request: Request) -> Outcome {
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let context = Context { now: self.now, seed: self.seed >> 32 };
@@ -243,6 +305,9 @@ pub(crate) fn check(before: &Image, image: &Image) {
         assert!(isr.iter().all(|member| replicas.contains(member)), "{name}");
         assert!(!partition.has_leader() || isr.contains(leader), "{name}");
         assert!(!partition.elr().iter().any(|member| isr.contains(member)), "{name}");
+        assert!(partition.elr().iter().all(|member| replicas.contains(member)), "{name}");
+        assert!(partition.adding().iter().all(|member| replicas.contains(member)), "{name}");
+        assert!(partition.removing().iter().all(|member| replicas.contains(member)), "{name}");
         if partition.has_leader() && replicas.len() > 1 {
             assert!(image.is_active(*leader), "{name}");
         }

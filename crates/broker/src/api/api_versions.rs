@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use chronik_controller::FEATURES;
+use chronik_metadata::Image;
 use chronik_net::{ClientSoftware, Reply};
 use chronik_protocol::api::{ApiKey, SERVED};
 use chronik_protocol::header;
@@ -12,7 +14,6 @@ use chronik_types::ErrorCode;
 
 use crate::Broker;
 use crate::api::context::Context;
-use crate::controller_runtime::FEATURES;
 
 /// Serves one request.
 pub(crate) fn handle(
@@ -37,37 +38,36 @@ pub(crate) fn handle(
             max_version: api.max,
         })
         .collect();
-    let (supported_features, finalized_features) = features(ctx.version);
+    let committed = broker.committed.borrow();
     ApiVersionsResponse {
         error_code: ErrorCode::None.code(),
         api_keys,
-        supported_features,
-        finalized_features_epoch: broker.committed.borrow().end().0.saturating_sub(1),
-        finalized_features,
+        supported_features: supported(ctx.version),
+        finalized_features_epoch: committed.end().0.saturating_sub(1),
+        finalized_features: finalized(&committed.image),
         ..Default::default()
     }
 }
 
-type Features = (Vec<SupportedFeatureKey<'static>>, Vec<FinalizedFeatureKey<'static>>);
-
 /// Features whose lowest level is 0 are told of from version 4 on only: older clients take the
 /// level for an error (KAFKA-17011).
-fn features(version: i16) -> Features {
-    let told = || FEATURES.iter().filter(move |(_, min, _, _)| version >= 4 || *min > 0);
-    let supported = told().map(|&(name, min_version, max_version, _)| SupportedFeatureKey {
-        name: Cow::Borrowed(name),
-        min_version,
-        max_version,
-    });
-    // Level 0 is the absence of a feature and is not listed.
-    let finalized = told().filter(|(_, _, _, level)| *level > 0).map(|&(name, _, _, level)| {
-        FinalizedFeatureKey {
-            name: Cow::Borrowed(name),
-            max_version_level: level,
-            min_version_level: level,
-        }
-    });
-    (supported.collect(), finalized.collect())
+fn supported(version: i16) -> Vec<SupportedFeatureKey<'static>> {
+    let told = FEATURES.iter().filter(|feature| version >= 4 || feature.min > 0);
+    told.map(|feature| SupportedFeatureKey {
+        name: Cow::Borrowed(feature.name),
+        min_version: feature.min,
+        max_version: feature.max,
+    })
+    .collect()
+}
+
+fn finalized(image: &Image) -> Vec<FinalizedFeatureKey<'static>> {
+    let feature = |(name, level): (&str, i16)| FinalizedFeatureKey {
+        name: Cow::Owned(name.to_owned()),
+        max_version_level: level,
+        min_version_level: level,
+    };
+    image.features().map(feature).collect()
 }
 
 /// Letters and digits, with dashes and dots between them (KIP-511).
@@ -109,10 +109,8 @@ mod tests {
     }
 
     #[test]
-    fn features_with_level_0_are_hidden_from_old_clients() {
-        let (supported, finalized) = features(3);
-        assert_eq!(supported.len(), 1);
-        assert_eq!(finalized.len(), 1);
-        assert_eq!(features(4).0.len(), FEATURES.len());
+    fn features_that_may_be_off_are_hidden_from_old_clients() {
+        assert_eq!(supported(3).len(), 1);
+        assert_eq!(supported(4).len(), FEATURES.len());
     }
 }

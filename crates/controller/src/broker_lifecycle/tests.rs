@@ -52,16 +52,14 @@ fn registrations_that_cannot_be_are_refused() {
 
 #[test]
 fn a_broker_must_understand_the_clusters_features() {
-    let mut cluster = Cluster::of(1);
     let features = vec![("metadata.version".to_owned(), 26)];
-    let bootstrap = Bootstrap { features, ..Bootstrap::default() };
-    cluster.ask(Request::Bootstrap(bootstrap));
-    let registration = cluster.registration(2);
+    let mut cluster = Cluster::with_features(&[], features);
+    let mut registration = cluster.registration(2);
+    registration.features.clear();
     assert_eq!(refusal(cluster.register(registration)).0, ErrorCode::UnsupportedVersion);
     let mut registration = cluster.registration(2);
-    let feature =
-        chronik_metadata::Feature { name: "metadata.version".to_owned(), min: 7, max: 26 };
-    registration.features.push(feature);
+    registration.features =
+        vec![chronik_metadata::Feature { name: "metadata.version".to_owned(), min: 7, max: 26 }];
     assert!(cluster.register(registration).is_ok());
 }
 
@@ -110,7 +108,7 @@ fn a_lossy_restart_gives_single_replicas_a_new_epoch_before_they_serve() {
 }
 
 #[test]
-fn storage_is_intact_only_on_the_same_disk_with_the_epoch_it_remembers() {
+fn storage_is_intact_only_on_the_same_disk_that_knows_the_registered_incarnation() {
     let storage = |edit: fn(&mut RegisterBroker)| {
         let mut cluster = Cluster::of(1);
         let mut registration = cluster.registration(1);
@@ -119,7 +117,7 @@ fn storage_is_intact_only_on_the_same_disk_with_the_epoch_it_remembers() {
         cluster.committed.broker(BrokerId(1)).unwrap().storage
     };
     assert_eq!(storage(|_| ()), StorageHealth::Intact);
-    assert_eq!(storage(|r| r.previous_epoch = BrokerEpoch(-1)), StorageHealth::Lossy);
+    assert_eq!(storage(|r| r.earlier_incarnations = vec![Uuid([9; 16])]), StorageHealth::Lossy);
     assert_eq!(storage(|r| r.storage = StorageHealth::Lossy), StorageHealth::Lossy);
 }
 

@@ -126,6 +126,24 @@ impl Partition {
         self.extra().map_or(&[], |extra| &extra.elr)
     }
 
+    /// Replicas that a reassignment brings.
+    #[must_use]
+    pub fn adding(&self) -> &[BrokerId] {
+        self.extra().map_or(&[], |extra| &extra.adding)
+    }
+
+    /// Replicas that a reassignment takes away.
+    #[must_use]
+    pub fn removing(&self) -> &[BrokerId] {
+        self.extra().map_or(&[], |extra| &extra.removing)
+    }
+
+    /// Whether a reassignment is under way.
+    #[must_use]
+    pub fn is_reassigning(&self) -> bool {
+        !self.adding().is_empty() || !self.removing().is_empty()
+    }
+
     /// Whether a broker leads it.
     #[must_use]
     pub fn has_leader(&self) -> bool {
