@@ -20,8 +20,8 @@ use axum::{
     routing::{get, post},
 };
 use chronik_broker::Node;
-use chronik_env::net::TcpListener;
 use prometheus_client::encoding::text;
+use tokio::net::TcpListener;
 use tokio::sync::RwLock;
 
 use crate::logging::LogLevel;
@@ -42,7 +42,7 @@ pub(crate) struct Admin {
     "admin.listener {host}:{port}: {error}; set admin.listener to a free port of this machine, or \
      to nothing to do without"
 )]
-pub(crate) struct AdminBindError {
+pub struct AdminBindError {
     host: String,
     port: u16,
     error: io::Error,

@@ -24,6 +24,7 @@ mod logging;
 mod machine;
 mod net_metrics;
 mod options;
+mod running;
 mod start;
 
 use std::process::ExitCode;
@@ -31,6 +32,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub use exit::Exit;
+pub use http::AdminBindError;
+pub use logging::LogLevel;
+pub use running::{Running, StartError};
 
 /// Runs the command line of this process.
 #[must_use]

@@ -9,7 +9,7 @@ use tracing_subscriber::{
 
 /// Changes which lines are written while the process runs.
 #[derive(Clone)]
-pub(crate) struct LogLevel(reload::Handle<EnvFilter, Registry>);
+pub struct LogLevel(reload::Handle<EnvFilter, Registry>);
 
 /// A level that is none.
 #[derive(Debug, thiserror::Error)]
