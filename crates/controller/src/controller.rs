@@ -148,7 +148,7 @@ impl Controller {
     pub fn handle(&mut self, context: &Context, request: Request) -> Result<Outcome, NotActive> {
         let proposals = self.proposals.as_mut().ok_or(NotActive)?;
         self.sessions.observe(context.now);
-        let durability = required(self.options.metadata_acks, &request);
+        let durability = required(self.options.metadata_acks(&self.committed), &request);
         let validate_only = is_validate_only(&request);
         let mut draft = Draft::new(&self.speculative);
         let response = judge(&self.options, &mut self.sessions, &mut draft, context, request);

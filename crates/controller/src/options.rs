@@ -16,8 +16,6 @@ pub struct Options {
     pub node_id: BrokerId,
     /// What this node was started with, by Kafka's names; checked.
     pub static_config: Arc<ConfigMap>,
-    /// When creations and deletions of topics are answered.
-    pub metadata_acks: MetadataAcks,
     /// How long a broker may be silent before it is fenced.
     pub session_timeout: Duration,
     /// How often leaderships are balanced; `None` for never.
@@ -33,14 +31,10 @@ impl Options {
         let mut options = Self {
             node_id,
             static_config,
-            metadata_acks: MetadataAcks::Quorum,
             session_timeout: Duration::ZERO,
             balance_every: None,
             partitions_per_request_max: 100_000,
         };
-        if options.text("metadata.acks") == "leader" {
-            options.metadata_acks = MetadataAcks::Leader;
-        }
         let timeout = options.number("broker.session.timeout.ms");
         options.session_timeout = Duration::from_millis(u64::try_from(timeout).unwrap_or(0));
         if options.flag("auto.leader.rebalance.enable") {
@@ -63,10 +57,14 @@ impl Options {
         self.value(name) == Some(Value::Bool(true))
     }
 
-    fn text(&self, name: &str) -> String {
-        match self.value(name) {
-            Some(Value::Text(text)) => text,
-            _ => String::new(),
+    /// When creations and deletions of topics are answered (`metadata.acks`), as `image` has it.
+    pub(crate) fn metadata_acks(&self, image: &Image) -> MetadataAcks {
+        let effective = self.with_layers(image, &ConfigMap::new(), |layers| {
+            broker_key("metadata.acks").and_then(|key| layers.broker_value(key).value)
+        });
+        match effective.as_deref().map(str::trim) {
+            Some("leader") => MetadataAcks::Leader,
+            _ => MetadataAcks::Quorum,
         }
     }
 

@@ -72,6 +72,31 @@ fn an_answer_without_records_waits_for_what_it_rests_on() {
 }
 
 #[test]
+fn the_acknowledgement_of_topics_can_be_changed_while_the_cluster_runs() {
+    for (mut cluster, value, wanted) in [
+        (Cluster::of(1), "leader", Durability::LeaderSynced),
+        (fast(), "quorum", Durability::Committed),
+    ] {
+        let before = after(&cluster.handle(create(1))).1;
+        assert_ne!(before, wanted);
+        let change = ConfigChange {
+            name: "metadata.acks".to_owned(),
+            operation: 0,
+            value: Some(value.to_owned()),
+        };
+        let every_broker = ResourceName { resource_type: 4, name: String::new() };
+        let resources = vec![(every_broker, vec![change])];
+        let request = IncrementalAlterConfigs { resources, validate_only: false };
+        cluster.handle(Request::IncrementalAlterConfigs(request));
+        assert_eq!(after(&cluster.handle(create(2))).1, before, "before the change is committed");
+        let batch = cluster.controller.next_batch().unwrap();
+        cluster.apply(&batch);
+        assert_eq!(cluster.controller.applied(&cluster.committed), Standing::Active);
+        assert_eq!(after(&cluster.handle(create(3))).1, wanted);
+    }
+}
+
+#[test]
 fn topics_show_on_the_leaders_sync_if_asked_for_and_configurations_never() {
     for (mut cluster, shows) in [(fast(), true), (Cluster::of(1), false)] {
         let created = cluster.handle(create(1));

@@ -4,7 +4,7 @@ use super::broker_table;
 use crate::keys::types::ConfigKey;
 
 broker_table! { OWN;
-    "metadata.acks": String = Some("quorum"), OneOf(&["quorum", "leader"]), ReadOnly,
+    "metadata.acks": String = Some("quorum"), OneOf(&["quorum", "leader"]), ClusterWide,
         "When the creation or deletion of a topic is answered: once a quorum has it on disk, or once the controller has.";
     "metadata.leader.ack.max.lag.ms": Int = Some("500"), AtLeast(1), ReadOnly,
         "With metadata.acks=leader, how old an unreplicated change may be before answers wait for the quorum.";
