@@ -26,7 +26,8 @@ pub struct Options {
     pub max_bytes: u64,
     /// Bytes of a group, unless one submission alone is larger.
     pub group_bytes_max: u32,
-    /// Bytes of `max_bytes` that clients cannot use; half of it only the class `Metadata` can.
+    /// Bytes of `max_bytes` that clients cannot use; half of it only the class `Metadata` can, and
+    /// as much again beyond `max_bytes`.
     pub reserve_bytes: u64,
     /// Free bytes of the filesystem below which clients are refused.
     pub free_bytes_floor: u64,

@@ -27,7 +27,8 @@ const OVERHEAD_BYTES: u64 = 512;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     /// The metadata log, votes, and the facts about logs that free space: `Flushed`, `Drop`,
-    /// `StartOffset`. Drained first; refused only when all of `max_bytes` is in use.
+    /// `StartOffset`. Drained first; refused only when `reserve_bytes` beyond `max_bytes` are in use:
+    /// a journal that crashes have filled is emptied by flushes, and those need its facts.
     Metadata,
     /// Internal topics.
     Internal,
@@ -155,15 +156,15 @@ impl Shared {
         }
     }
 
-    /// Bytes of `max_bytes` this class may fill.
+    /// Bytes of live files that this class may fill.
     fn limit(&self, class: Class) -> u64 {
-        let reserve = match class {
-            Class::Metadata => 0,
-            Class::Internal => self.options.reserve_bytes / 4,
-            Class::Replica => self.options.reserve_bytes / 2,
-            Class::Client => self.options.reserve_bytes,
-        };
-        self.options.max_bytes.saturating_sub(reserve)
+        let Options { max_bytes, reserve_bytes, .. } = self.options;
+        match class {
+            Class::Metadata => max_bytes.saturating_add(reserve_bytes),
+            Class::Internal => max_bytes.saturating_sub(reserve_bytes / 4),
+            Class::Replica => max_bytes.saturating_sub(reserve_bytes / 2),
+            Class::Client => max_bytes.saturating_sub(reserve_bytes),
+        }
     }
 
     /// The largest submission.

@@ -73,6 +73,9 @@ impl Dirs {
                 }
                 Err(error) => return Err(DiskError::io(&lock)(error).into()),
             }
+            // A crash may have left names in the page cache only, or their removal: what is listed
+            // here must be what a power cut leaves.
+            env.disk.sync_dir(path).map_err(DiskError::io(path))?;
             let place = known.places.len();
             let mut logs = 0;
             for entry in env.disk.read_dir(path).map_err(DiskError::io(path))? {

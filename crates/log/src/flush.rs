@@ -274,8 +274,12 @@ impl Shared {
         let (end, start) = (*end, *start);
         let written = written.as_mut()?;
         let bytes = written.tail.bytes(flushed_end, end);
-        // Files of a past that a reset ended could pass for the log's own once FLUSHED covers it.
-        let clean = written.segments.stale.is_empty() && !written.segments.cut_unproved;
+        // Files of a past that a reset ended, or of a flush that never counted, could pass for the
+        // log's own once FLUSHED covers it.
+        let unfinished = written.segments.dir.is_none()
+            && self.dirs.is_unfinished(&dir_name(&log.topic, log.partition.partition));
+        let clean =
+            written.segments.stale.is_empty() && !written.segments.cut_unproved && !unfinished;
         let quiet = *durable == end && written.cut_is_durable() && clean && !*gone;
         let little = bytes < self.options.flush_small_bytes && bytes <= room && bytes > 0;
         if !quiet || !little {

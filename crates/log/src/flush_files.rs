@@ -70,6 +70,9 @@ impl<'s> FlushFiles<'s> {
     /// begun also if this fails.
     pub(crate) fn write(&mut self, plan: &Plan, written: &mut Written) -> Result<(), DiskError> {
         let (known, active) = self.known(plan)?;
+        if known.is_none() {
+            self.remove_unfinished(plan)?;
+        }
         if !plan.stale.is_empty()
             && !bugs::keep_stale_files()
             && let Some(dir) = &known
@@ -161,6 +164,24 @@ impl<'s> FlushFiles<'s> {
         Ok(())
     }
 
+    /// Removes what an earlier flush left that never counted: once this one counts, it would pass
+    /// for the log's own.
+    fn remove_unfinished(&mut self, plan: &Plan) -> Result<(), DiskError> {
+        let shared = self.shared;
+        let name = dir_name(&plan.log.topic, plan.log.partition.partition);
+        let Some(dir) = shared.dirs.find(&name).filter(|_| shared.dirs.is_unfinished(&name)) else {
+            return Ok(());
+        };
+        match shared.env.disk.remove_dir_all(&dir).map_err(DiskError::io(&dir)) {
+            Err(error) if !error.is_not_found() => return Err(error),
+            _ => {}
+        }
+        self.parents.extend(dir.parent().map(Path::to_path_buf));
+        shared.files.forget_below(&dir);
+        shared.dirs.forget(&dir);
+        Ok(())
+    }
+
     /// Makes the directory of a log that was never flushed. What has its name already is a deleted
     /// log's that is still to be removed, or another log's, or the journal would know; the latter
     /// is moved out of the way, not deleted.
@@ -168,18 +189,6 @@ impl<'s> FlushFiles<'s> {
         let shared = self.shared;
         let name = dir_name(&plan.log.topic, plan.log.partition.partition);
         if let Some(dir) = shared.dirs.find(&name) {
-            if shared.dirs.is_unfinished(&name) {
-                // Nothing in it counts, not even its own name.
-                let removed = shared.env.disk.remove_dir_all(&dir).map_err(DiskError::io(&dir));
-                if let Err(error) = removed
-                    && !error.is_not_found()
-                {
-                    return Err(error);
-                }
-                shared.files.forget_below(&dir);
-                self.make_dir(plan, &dir)?;
-                return Ok(dir);
-            }
             if !shared.retire_deleted(&dir)? {
                 let stray = shared.retire_dir(&dir, STRAY_SUFFIX)?;
                 tracing::warn!(

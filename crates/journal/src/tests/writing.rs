@@ -126,6 +126,22 @@ fn clients_cannot_use_the_reserve_and_get_room_when_the_oldest_file_is_let_go() 
 }
 
 #[test]
+fn a_journal_that_is_full_takes_the_facts_that_empty_it() {
+    let rig = Rig::new(1);
+    let journal = rig.journal();
+    let mut held = Vec::new();
+    while let Ok(reservation) = journal.try_reserve(Class::Metadata, 4_000) {
+        held.push(reservation);
+    }
+    assert!(journal.stats().queue_bytes > (256 + 64 - 16) << 10, "beyond what others may fill");
+    assert!(journal.stats().queue_bytes <= (256 + 64) << 10, "but not without bound");
+    while journal.try_reserve(Class::Internal, 4_000).is_err() {
+        held.pop();
+    }
+    assert!(journal.stats().queue_bytes < (256 - 8) << 10);
+}
+
+#[test]
 fn a_reservation_is_given_back_in_parts_or_whole() {
     let rig = Rig::new(1);
     let journal = rig.journal();
