@@ -237,8 +237,15 @@ fn find_segments(
     segments.cut_unproved = replayed.reset || replayed.flushed_end < flushed.end;
     if replayed.reset {
         segments.reset(replayed.flushed_end);
-    } else if replayed.flushed_end < flushed.end {
+    } else if replayed.flushed_end < flushed.end
+        && (needed || !segments.producers_known_at(replayed.flushed_end))
+    {
         cut_segments(shared, &dir, &mut segments, replayed.flushed_end)?;
+    } else if replayed.flushed_end < flushed.end {
+        // The start has passed what the truncation left, and nothing in it is needed: some of its
+        // files may be gone, and where the others end says nothing about it.
+        segments.truncate(replayed.flushed_end, None);
+        segments.drop_below(replayed.flushed_end);
     } else if active_len.is_none() {
         // The start had passed the last segment, and its files are gone; what is left of earlier
         // ones was to go with it.
