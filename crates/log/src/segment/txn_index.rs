@@ -44,7 +44,11 @@ pub(crate) fn decode(bytes: &[u8], base: Offset, end: Offset) -> Vec<AbortedTran
         };
         let last = transaction.last_offset;
         let ascends = transactions.last().is_none_or(|before| last > before.last_offset);
-        if i16::from_be_bytes(*version) != VERSION || !ascends || last < base || last >= end {
+        // A transaction has a record before its marker; zeros, which a file may show where a write
+        // was lost, have none.
+        let begins_before = transaction.first_offset < last;
+        let is_within = (base..end).contains(&last);
+        if i16::from_be_bytes(*version) != VERSION || !ascends || !begins_before || !is_within {
             break;
         }
         transactions.push(transaction);
@@ -72,5 +76,10 @@ mod tests {
         assert_eq!(bytes.as_slice(), golden);
         assert_eq!(decode(&bytes, Offset(0), Offset(4)), [transaction]);
         assert_eq!(decode(&bytes, Offset(0), Offset(3)), []);
+    }
+
+    #[test]
+    fn zeros_are_no_transaction() {
+        assert_eq!(decode(&[0; 3 * ENTRY_BYTES], Offset(0), Offset(9)), []);
     }
 }
