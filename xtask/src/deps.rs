@@ -39,6 +39,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "server",
         &[
             "types",
+            "protocol",
             "env",
             "config",
             "journal",

@@ -56,11 +56,28 @@ pub(crate) enum Command {
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
+    /// Ask a running cluster for its state
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Look at the journal of a node that does not run, or go on without what is damaged in it
     #[command(subcommand)]
     Journal(JournalCommand),
     /// Print the version
     Version,
+}
+
+/// What to ask a cluster for.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Print nodes, roles, leader, term, lag and under-replicated partitions
+    Status {
+        /// Any of its nodes, where clients connect; more of them in case the first is down
+        #[arg(long, value_name = "HOST:PORT,…", default_value = "127.0.0.1:9092")]
+        bootstrap: String,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
 }
 
 /// What to do with a journal.
@@ -78,7 +95,7 @@ pub(crate) enum Format {
     /// Columns for people.
     #[default]
     Table,
-    /// One JSON array.
+    /// For programs.
     Json,
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::{
     Exit,
     cli::{Format, NodeArgs},
-    machine,
+    columns, machine,
 };
 
 /// Why there is no configuration.
@@ -103,21 +103,7 @@ fn table(rows: &[Row]) -> String {
             text => text.to_owned(),
         })
     });
-    let lines: Vec<[String; 5]> = std::iter::once(head).chain(cells).collect();
-    let mut widths = [0; 5];
-    for line in &lines {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            // One long list must not push every other value out of sight.
-            *width = (*width).max(cell.chars().count()).min(56);
-        }
-    }
-    let mut text = String::new();
-    for line in &lines {
-        let cells = line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
-    }
-    text
+    columns::align(std::iter::once(head).chain(cells))
 }
 
 #[cfg(test)]

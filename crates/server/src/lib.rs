@@ -16,6 +16,8 @@
 //! **Not here:** what a node is made of (`broker`), the meaning of keys (`config`).
 
 mod cli;
+mod cluster_command;
+mod columns;
 mod config_command;
 mod exit;
 mod http;
@@ -42,6 +44,7 @@ pub fn main() -> ExitCode {
     let exit = match cli::Cli::parse().into_command() {
         cli::Command::Start(node) => start::run(&node),
         cli::Command::Config { node, format } => config_command::run(&node, format),
+        cli::Command::Cluster(command) => cluster_command::run(&command),
         cli::Command::Journal(command) => journal_command::run(&command),
         cli::Command::Version => {
             println!("{}", cli::VERSION_LINE);

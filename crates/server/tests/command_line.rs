@@ -254,6 +254,30 @@ fn a_journal_can_be_inspected_and_is_not_touched_while_its_node_runs() {
 }
 
 #[test]
+fn a_cluster_tells_its_state_as_a_table_and_as_json() {
+    let directory = Directory::new("cluster");
+    let mut node = Node::start(&directory);
+    let nowhere = free_port();
+    let bootstrap = format!("127.0.0.1:{nowhere},{}", node.address);
+    let table = run(&["cluster", "status", "--bootstrap", &bootstrap]);
+    assert_eq!(table.status.code(), Some(0), "{}", stderr(&table));
+    let table = String::from_utf8(table.stdout).unwrap();
+    assert!(table.contains("leader 1, term 1"), "{table}");
+    assert!(table.contains("1     broker,controller  active  leader    0"), "{table}");
+    assert!(table.ends_with("0 partitions, 0 without a leader, 0 under-replicated\n"), "{table}");
+    let json = run(&["cluster", "status", "--format", "json", "--bootstrap", &bootstrap]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(json["nodes"][0]["address"], node.address.to_string());
+    node.signal(Signal::TERM);
+    assert_eq!(node.end().0, Some(0));
+
+    let away = run(&["cluster", "status", "--bootstrap", &bootstrap]);
+    assert_eq!(away.status.code(), Some(1));
+    assert!(stderr(&away).contains(&format!("127.0.0.1:{nowhere}: ")), "{}", stderr(&away));
+    assert_eq!(run(&["cluster", "status", "--bootstrap", "x"]).status.code(), Some(2));
+}
+
+#[test]
 fn version_is_one_line() {
     let output = run(&["version"]);
     assert_eq!(output.status.code(), Some(0));
