@@ -3,6 +3,7 @@
 
 mod cluster;
 mod image;
+mod storage;
 
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use prometheus_client::registry::Registry;
 
 pub(crate) use self::cluster::ClusterMetrics;
 pub(crate) use self::image::ImageMetrics;
+pub(crate) use self::storage::StorageMetrics;
 
 /// First part of every name but two.
 const PREFIX: &str = "chronik";

@@ -28,7 +28,7 @@ use crate::coordinator_runtime::Groups;
 use crate::fetch_sessions::FetchSessions;
 use crate::identity::{self, Identity, IdentityError};
 use crate::incarnations::Incarnations;
-use crate::metrics::{self, ImageMetrics, Metrics};
+use crate::metrics::{self, ImageMetrics, Metrics, StorageMetrics};
 use crate::options::Options;
 use crate::partitions::Partitions;
 use crate::topic_settings::SettingsSource;
@@ -110,6 +110,10 @@ impl Node {
                 node_id: options.node_id,
                 static_configs: Arc::clone(&options.static_configs),
             }),
+        );
+        metrics::register(
+            &mut registry.lock(),
+            Box::new(StorageMetrics { storage: storage.clone() }),
         );
         let broker =
             Arc::new(assemble(env, options, &identity, storage, metadata, handle, metrics));
