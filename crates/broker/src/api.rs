@@ -19,6 +19,7 @@ pub(crate) mod find_coordinator;
 pub(crate) mod group_admin;
 pub(crate) mod group_membership;
 pub(crate) mod init_producer_id;
+pub(crate) mod leader_hint;
 pub(crate) mod list_config_resources;
 pub(crate) mod list_offsets;
 pub(crate) mod metadata;

@@ -6,6 +6,7 @@
 //!   nobody; every other one finishes before the next request of its connection is looked at, as
 //!   in Kafka.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -62,7 +63,7 @@ fn open(broker: &Broker, conn: &Arc<Connection>, frame: &[u8]) -> Option<Opened>
         return (api_key == ApiKey::ApiVersions).then_some(Opened::UnknownVersion(ctx));
     }
     let (header, body) = parse_request_header(frame).ok()?;
-    ctx.client_id = header.client_id.map(str::to_owned);
+    ctx.client_id = header.client_id.map(Cow::into_owned);
     Some(Opened::Request(ctx, body))
 }
 

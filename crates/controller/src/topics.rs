@@ -1,11 +1,11 @@
 //! Topics are created and deleted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chronik_config::keys::{ConfigMap, TopicConfig};
 use chronik_metadata::record::{Change, Config, RemoveTopic, Topic as TopicRecord};
 use chronik_metadata::{Image, Topic};
-use chronik_types::ErrorCode;
+use chronik_types::{ErrorCode, TopicId};
 
 use crate::configs::check_topic_configs;
 use crate::draft::Draft;
@@ -237,8 +237,22 @@ pub(crate) fn delete_topics(
     for topic in &request.topics {
         *times_named.entry(topic).or_default() += 1;
     }
+    let named_both_ways = named_both_ways(draft.image(), &request.topics);
+    let names: BTreeSet<_> = named_both_ways.values().collect();
     let mut results = Vec::with_capacity(request.topics.len());
+    for (id, name) in &named_both_ways {
+        let message = "The provided topic name maps to an ID that was already supplied.";
+        results.push(DeleteTopicResult {
+            name: Some(name.clone()),
+            topic_id: *id,
+            result: Err(ApiError::new(ErrorCode::InvalidRequest, message)),
+        });
+    }
     for topic in &request.topics {
+        let by_name = topic.name.as_ref().is_some_and(|name| names.contains(name));
+        if by_name || named_both_ways.contains_key(&topic.topic_id) {
+            continue;
+        }
         let is_double = match times_named.get(topic) {
             Some(1) => false,
             Some(0) | None => continue,
@@ -250,6 +264,16 @@ pub(crate) fn delete_topics(
         results.push(delete_topic(draft, topic, is_double));
     }
     Ok(results)
+}
+
+/// The topics that a request names once by id and once by name.
+fn named_both_ways(image: &Image, topics: &[TopicReference]) -> BTreeMap<TopicId, String> {
+    let ids: BTreeSet<_> =
+        topics.iter().filter(|topic| topic.name.is_none()).map(|topic| topic.topic_id).collect();
+    let names = topics.iter().filter(|topic| topic.topic_id.is_zero());
+    let found = names.filter_map(|topic| image.topic_named(topic.name.as_deref()?));
+    let both = found.filter(|topic| ids.contains(&topic.id));
+    both.map(|topic| (topic.id, topic.name.to_string())).collect()
 }
 
 fn delete_topic(draft: &mut Draft, topic: &TopicReference, is_double: bool) -> DeleteTopicResult {

@@ -346,7 +346,7 @@ impl Group {
             self.unsynced = self.members.keys().cloned().collect();
             self.enter(GroupState::CompletingRebalance, now);
         }
-        self.clear_assignments();
+        // What was assigned before stays until the leader assigns anew: it can be described.
         self.note_subscriptions();
     }
 

@@ -84,7 +84,7 @@ impl LeaderEpochs {
         if requested == latest {
             return (latest, log_end);
         }
-        if requested < LeaderEpoch::ZERO || requested > latest {
+        if requested == LeaderEpoch::NONE || requested > latest {
             return unknown;
         }
         let next = self.entries.partition_point(|(epoch, _)| *epoch <= requested);

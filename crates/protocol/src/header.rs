@@ -3,6 +3,8 @@
 //! **Invariants**: the fixed prefix of a request is read before anything that depends on its key
 //! or version, so that an unsupported request still has its correlation id.
 
+use std::borrow::Cow;
+
 use bytes::BytesMut;
 
 use crate::api::{self, ApiKey};
@@ -39,14 +41,14 @@ impl RequestPrefix {
 }
 
 /// The header of a request that is served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestHeader<'a> {
     /// The fixed part.
     pub prefix: RequestPrefix,
     /// The API that the prefix names.
     pub key: ApiKey,
     /// The name the client gives itself.
-    pub client_id: Option<&'a str>,
+    pub client_id: Option<Cow<'a, str>>,
 }
 
 /// A frame's header cannot be used.
@@ -89,7 +91,7 @@ pub fn parse_request_header(frame: &[u8]) -> Result<(RequestHeader<'_>, usize), 
 fn read_client_id<'a>(
     r: &mut Reader<'a>,
     header_version: i16,
-) -> Result<Option<&'a str>, DecodeError> {
+) -> Result<Option<Cow<'a, str>>, DecodeError> {
     let client_id = match r.string_length(false)? {
         None => None,
         Some(length) => Some(r.text(length)?),

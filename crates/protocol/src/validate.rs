@@ -4,7 +4,7 @@
 //! error code it would see from Kafka:
 //!
 //! 1. exactly one batch (`INVALID_RECORD`), of magic 2, no zstd below Produce v7
-//!    (`UNSUPPORTED_COMPRESSION_TYPE`), base offset 0 from a client (`INVALID_RECORD`)
+//!    (`UNSUPPORTED_COMPRESSION_TYPE`); then base offset 0 from a client (`INVALID_RECORD`)
 //! 2. at most `max.message.bytes` (`MESSAGE_TOO_LARGE`)
 //! 3. size of at least a header, CRC-32C (`CORRUPT_MESSAGE`)
 //! 4. offset range and count agree, no control bit and a sequence from a client (`INVALID_RECORD`)
@@ -19,8 +19,7 @@
 //!
 //! Kafka is stricter or laxer in these places: a batch whose records do not decompress is
 //! `INVALID_RECORD` here (there `UNKNOWN_SERVER_ERROR`), one that decompresses beyond the bound
-//! `MESSAGE_TOO_LARGE`, an unknown codec `UNSUPPORTED_COMPRESSION_TYPE`; a batch that claims the
-//! append time is always refused; offset deltas of an uncompressed batch that are not consecutive
+//! `MESSAGE_TOO_LARGE`, an unknown codec `UNSUPPORTED_COMPRESSION_TYPE`; offset deltas of an uncompressed batch that are not consecutive
 //! are put right like those of a compressed one (there they are stored); a transactional batch
 //! needs a producer id and that an epoch; the delete horizon bit, which only compaction sets, is
 //! cleared.
@@ -120,6 +119,8 @@ pub struct InvalidBatch {
     pub message: Cow<'static, str>,
     /// The records at fault, at most [`MAX_RECORD_ERRORS`]; empty below v8.
     pub record_errors: Vec<RecordRefusal>,
+    /// Refused for what the request may carry at all (step 1), before the log is looked at.
+    pub before_log: bool,
 }
 
 /// How many records at fault an answer names: a bound on what a bad request can make us write.
@@ -132,7 +133,8 @@ pub const MAX_RECORD_ERRORS: usize = 100;
 /// # Errors
 /// The whole batch is refused as soon as anything about it, or any record of it, is.
 pub fn validate_batch(mut bytes: BytesMut, rules: &BatchRules) -> Result<ValidBatch, InvalidBatch> {
-    let batch_bytes = framing::only_batch(&bytes, rules)?;
+    let batch_bytes = framing::only_batch(&bytes, rules).map_err(InvalidBatch::before_log)?;
+    framing::check_base_offset(&bytes, rules)?;
     bytes.truncate(batch_bytes);
     framing::check_size(batch_bytes, rules)?;
     let header = framing::check_bytes(&bytes)?;
@@ -157,7 +159,11 @@ pub fn validate_batch(mut bytes: BytesMut, rules: &BatchRules) -> Result<ValidBa
 
 impl InvalidBatch {
     fn new(error: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { error, message: message.into(), record_errors: Vec::new() }
+        Self { error, message: message.into(), record_errors: Vec::new(), before_log: false }
+    }
+
+    fn before_log(self) -> Self {
+        Self { before_log: true, ..self }
     }
 }
 

@@ -12,13 +12,16 @@ use chronik_protocol::messages::{
     IncrementalAlterConfigsRequest, IncrementalAlterConfigsResourceResponse,
     IncrementalAlterConfigsResponse,
 };
-use chronik_types::ErrorCode;
+use chronik_types::{BrokerId, ErrorCode};
 
 use crate::Broker;
 use crate::controller_runtime::code_of;
 
 /// The requests carry no timeout; Kafka's clients give up after this time (`request.timeout.ms`).
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Kafka's number of the resource type.
+const BROKER: i8 = 4;
 
 /// Code and words for one resource.
 type Answer = (ResourceName, ErrorCode, Option<String>);
@@ -41,9 +44,9 @@ pub(crate) async fn replace(
             (name, configs.map(|c| (c.name.into_owned(), value(c.value))).collect())
         })
         .collect();
-    let asked = resources.iter().map(|(name, _): &(ResourceName, Vec<_>)| name.clone()).collect();
-    let ask = AlterConfigs { resources, validate_only: request.validate_only };
-    let responses = answers(broker, Request::AlterConfigs(ask), asked)
+    let validate_only = request.validate_only;
+    let make = |resources| Request::AlterConfigs(AlterConfigs { resources, validate_only });
+    let responses = answers(broker, resources, make)
         .await
         .into_iter()
         .map(|(resource, code, message)| AlterConfigsResourceResponse {
@@ -77,9 +80,11 @@ pub(crate) async fn incremental(
             (name, changes.collect())
         })
         .collect();
-    let asked = resources.iter().map(|(name, _): &(ResourceName, Vec<_>)| name.clone()).collect();
-    let ask = IncrementalAlterConfigs { resources, validate_only: request.validate_only };
-    let responses = answers(broker, Request::IncrementalAlterConfigs(ask), asked)
+    let validate_only = request.validate_only;
+    let make = |resources| {
+        Request::IncrementalAlterConfigs(IncrementalAlterConfigs { resources, validate_only })
+    };
+    let responses = answers(broker, resources, make)
         .await
         .into_iter()
         .map(|(resource, code, message)| IncrementalAlterConfigsResourceResponse {
@@ -92,19 +97,43 @@ pub(crate) async fn incremental(
     IncrementalAlterConfigsResponse { responses, ..Default::default() }
 }
 
-async fn answers(broker: &Arc<Broker>, request: Request, asked: Vec<ResourceName>) -> Vec<Answer> {
+/// Asks the controller for the resources that this broker may speak for.
+async fn answers<C>(
+    broker: &Arc<Broker>,
+    resources: Vec<(ResourceName, Vec<C>)>,
+    make: impl FnOnce(Vec<(ResourceName, Vec<C>)>) -> Request,
+) -> Vec<Answer> {
+    let mut refused = Vec::new();
+    let mut asked = Vec::with_capacity(resources.len());
+    for (resource, changes) in resources {
+        match another_broker(broker, &resource) {
+            Some(why) => refused.push((resource, ErrorCode::InvalidRequest, Some(why))),
+            None => asked.push((resource, changes)),
+        }
+    }
+    let names: Vec<_> = asked.iter().map(|(name, _)| name.clone()).collect();
     let deadline = broker.env.clock.monotonic().after(PATIENCE);
     let answer = |result: AlterConfigsResult| match result.result {
         Ok(()) => (result.resource, ErrorCode::None, None),
         Err(error) => (result.resource, error.code, error.message),
     };
-    match broker.controller.ask(request, deadline).await {
+    let answered: Vec<_> = match broker.controller.ask(make(asked), deadline).await {
         Ok(Response::AlterConfigs(results) | Response::IncrementalAlterConfigs(results)) => {
             results.into_iter().map(answer).collect()
         }
         other => {
             let code = code_of(&other);
-            asked.into_iter().map(|resource| (resource, code, None)).collect()
+            names.into_iter().map(|resource| (resource, code, None)).collect()
         }
-    }
+    };
+    refused.into_iter().chain(answered).collect()
+}
+
+/// Why `resource` is refused, if it is a broker other than this one: each is asked itself, since
+/// only it knows what its own values must fit.
+fn another_broker(broker: &Broker, resource: &ResourceName) -> Option<String> {
+    let BrokerId(own) = broker.options.node_id;
+    let id = resource.name.parse::<i32>().ok().filter(|_| resource.resource_type == BROKER)?;
+    (id != own)
+        .then(|| format!("Unexpected broker id, expected {own} or empty string, but received {id}"))
 }

@@ -1,5 +1,7 @@
 //! DeleteRecords: moves the log start offset up.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chronik_protocol::messages::{
@@ -15,18 +17,24 @@ pub(crate) async fn handle<'r>(
     broker: &Arc<Broker>,
     request: DeleteRecordsRequest<'r>,
 ) -> DeleteRecordsResponse<'r> {
-    let mut topics = Vec::with_capacity(request.topics.len());
+    // Each partition once; the last that is said of it counts, as in Kafka.
+    let mut wanted: BTreeMap<Cow<'r, str>, BTreeMap<i32, i64>> = BTreeMap::new();
     for topic in request.topics {
-        let mut partitions = Vec::with_capacity(topic.partitions.len());
-        for part in topic.partitions {
-            let deleted = delete(broker, &topic.name, part.partition_index, part.offset).await;
+        let offsets = topic.partitions.into_iter().map(|part| (part.partition_index, part.offset));
+        wanted.entry(topic.name).or_default().extend(offsets);
+    }
+    let mut topics = Vec::with_capacity(wanted.len());
+    for (name, offsets) in wanted {
+        let mut partitions = Vec::with_capacity(offsets.len());
+        for (partition_index, offset) in offsets {
+            let deleted = delete(broker, &name, partition_index, offset).await;
             partitions.push(DeleteRecordsPartitionResult {
-                partition_index: part.partition_index,
+                partition_index,
                 low_watermark: deleted.unwrap_or(Offset::UNKNOWN).0,
                 error_code: deleted.err().unwrap_or(ErrorCode::None).code(),
             });
         }
-        topics.push(DeleteRecordsTopicResult { name: topic.name, partitions });
+        topics.push(DeleteRecordsTopicResult { name, partitions });
     }
     DeleteRecordsResponse { topics, ..Default::default() }
 }

@@ -62,7 +62,7 @@ fn refused(endpoint_type: i8) -> DescribeClusterResponse<'static> {
     DescribeClusterResponse {
         error_code: code.code(),
         error_message: Some(message.into()),
-        endpoint_type,
+        endpoint_type: BROKERS,
         ..Default::default()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chronik_config::keys::{self, ConfigMap, Effective, Layers};
+use chronik_config::keys::{self, ConfigMap, ConfigSource, Effective, Layers};
 use chronik_metadata::{ConfigResource, Image};
 use chronik_protocol::messages::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult,
@@ -58,6 +58,8 @@ fn result(
         Ok(configs) => (ErrorCode::None, None, configs),
         Err(refusal) => (refusal.code, refusal.message, Vec::new()),
     };
+    // Kafka leaves this empty, not null, where it has nothing to say.
+    let message = Some(message.unwrap_or_default());
     DescribeConfigsResult {
         error_code: code.code(),
         error_message: message,
@@ -97,7 +99,12 @@ fn describe(
                 static_broker: &nothing,
             };
             let set = set.filter(|key| wanted(key.name));
-            Ok(set.map(|key| entry(&layers.broker_value(key), false, asked)).collect())
+            let described = |key| {
+                let mut effective = layers.broker_value(key);
+                effective.synonyms.retain(|s| s.source == ConfigSource::DynamicDefault);
+                entry(&effective, false, asked)
+            };
+            Ok(set.map(described).collect())
         }
         BROKER => {
             this_broker(broker, name)?;
@@ -122,10 +129,9 @@ fn describe(
 }
 
 fn unknown_topic(name: &str) -> Refusal {
-    if chronik_controller::validate_topic_name(name).is_ok() {
-        ErrorCode::UnknownTopicOrPartition.into()
-    } else {
-        ErrorCode::InvalidTopicException.into()
+    match chronik_controller::validate_topic_name(name) {
+        Ok(()) => ErrorCode::UnknownTopicOrPartition.into(),
+        Err(error) => Refusal::with_message(ErrorCode::InvalidTopicException, error.to_string()),
     }
 }
 
@@ -179,7 +185,8 @@ fn entry(
     let key = effective.key;
     let sensitive = key.is_sensitive();
     let shown = |value: &str| (!sensitive).then(|| value.to_owned().into());
-    let synonyms = effective.synonyms.iter().map(|synonym| DescribeConfigsSynonym {
+    let (told, source) = effective.described();
+    let synonyms = told.into_iter().map(|synonym| DescribeConfigsSynonym {
         name: synonym.name.into(),
         value: shown(synonym.value),
         source: synonym.source.wire(),
@@ -188,7 +195,7 @@ fn entry(
         name: key.name.into(),
         value: effective.value.as_deref().and_then(shown),
         read_only,
-        config_source: effective.source.wire(),
+        config_source: source.wire(),
         is_sensitive: sensitive,
         synonyms: if asked.synonyms { synonyms.collect() } else { Vec::new() },
         config_type: key.config_type.wire(),

@@ -1,6 +1,6 @@
 //! DescribeLogDirs: the size of every partition in every data directory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -64,12 +64,14 @@ fn sizes(broker: &Broker, request: &DescribeLogDirsRequest<'_>) -> HashMap<PathB
             }
         }
         Some(topics) => {
+            let mut named: BTreeSet<(&str, i32)> = BTreeSet::new();
             for wanted in topics {
-                let Some(topic) = image.topic_named(&wanted.topic) else { continue };
-                for &index in &wanted.partitions {
-                    if topic.partitions.get(index).is_some_and(here) {
-                        add(topic, index);
-                    }
+                named.extend(wanted.partitions.iter().map(|index| (&*wanted.topic, *index)));
+            }
+            for (name, index) in named {
+                let Some(topic) = image.topic_named(name) else { continue };
+                if topic.partitions.get(index).is_some_and(here) {
+                    add(topic, index);
                 }
             }
         }

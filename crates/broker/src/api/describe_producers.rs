@@ -1,5 +1,6 @@
 //! DescribeProducers: the idempotent producers a partition remembers.
 
+use chronik_controller::validate_topic_name;
 use chronik_log::ProducerSummary;
 use chronik_protocol::messages::{
     DescribeProducersRequest, DescribeProducersResponse, PartitionResponse, ProducerState,
@@ -8,6 +9,7 @@ use chronik_protocol::messages::{
 use chronik_types::ErrorCode;
 
 use crate::Broker;
+use crate::api::error::Refusal;
 
 /// Serves one request.
 pub(crate) fn handle<'r>(
@@ -27,17 +29,27 @@ pub(crate) fn handle<'r>(
 }
 
 fn describe(broker: &Broker, topic: &str, index: i32) -> PartitionResponse<'static> {
-    let found = broker.partitions.by_name(topic, index);
-    let (error_code, active_producers) = match found {
+    let found = validate_topic_name(topic)
+        .map_err(|error| Refusal::with_message(ErrorCode::InvalidTopicException, error.to_string()))
+        .and_then(|()| match broker.committed.borrow().image.topic_named(topic) {
+            Some(_) => Ok(()),
+            None => Err(Refusal::with_message(
+                ErrorCode::UnknownTopicOrPartition,
+                "This server does not host this topic.",
+            )),
+        })
+        .and_then(|()| broker.partitions.by_name(topic, index));
+    let (code, message, active_producers) = match found {
         Ok(partition) => {
-            (ErrorCode::None, partition.log.producers().into_iter().map(state).collect())
+            let producers = partition.log.producers();
+            (ErrorCode::None, None, producers.into_iter().map(state).collect())
         }
-        Err(refusal) => (refusal.code, Vec::new()),
+        Err(refusal) => (refusal.code, refusal.message, Vec::new()),
     };
     PartitionResponse {
         partition_index: index,
-        error_code: error_code.code(),
-        error_message: None,
+        error_code: code.code(),
+        error_message: message,
         active_producers,
     }
 }

@@ -1,5 +1,7 @@
 //! DescribeQuorum: leader, voters and observers of the metadata log.
 
+use std::borrow::Cow;
+
 use chronik_protocol::messages::{
     DescribeQuorumReplicaState, DescribeQuorumRequest, DescribeQuorumResponse,
     DescribeQuorumResponsePartitionData, DescribeQuorumResponseTopicData, Listener, Node,
@@ -15,6 +17,10 @@ const KAFKA_METADATA_TOPIC: &str = "__cluster_metadata";
 
 /// The first version that tells of directories and endpoints.
 const WITH_NODES: i16 = 2;
+
+/// Kafka leaves the words empty here, not null.
+const NOTHING_TO_SAY: Option<Cow<'_, str>> = Some(Cow::Borrowed(""));
+const UNKNOWN: &str = "This server does not host this topic-partition.";
 
 /// Serves one request.
 pub(crate) fn handle(
@@ -40,7 +46,7 @@ pub(crate) fn handle(
     let partition = DescribeQuorumResponsePartitionData {
         partition_index: 0,
         error_code: ErrorCode::None.code(),
-        error_message: None,
+        error_message: NOTHING_TO_SAY,
         leader_id: leadership.leader.unwrap_or(BrokerId::NONE).0,
         leader_epoch: leadership.epoch.0,
         high_watermark: broker.committed.borrow().end().0,
@@ -56,7 +62,12 @@ pub(crate) fn handle(
     } else {
         Vec::new()
     };
-    DescribeQuorumResponse { error_message: None, topics: vec![topic], nodes, ..Default::default() }
+    DescribeQuorumResponse {
+        error_message: NOTHING_TO_SAY,
+        topics: vec![topic],
+        nodes,
+        ..Default::default()
+    }
 }
 
 fn state(broker: &Broker, ctx: &Context, member: &QuorumMember) -> DescribeQuorumReplicaState {
@@ -103,11 +114,11 @@ fn unknown(request: DescribeQuorumRequest<'_>) -> DescribeQuorumResponse<'static
                 .map(|part| DescribeQuorumResponsePartitionData {
                     partition_index: part.partition_index,
                     error_code: ErrorCode::UnknownTopicOrPartition.code(),
-                    error_message: None,
+                    error_message: Some(UNKNOWN.into()),
                     ..Default::default()
                 })
                 .collect(),
         })
         .collect();
-    DescribeQuorumResponse { error_message: None, topics, ..Default::default() }
+    DescribeQuorumResponse { error_message: NOTHING_TO_SAY, topics, ..Default::default() }
 }

@@ -22,6 +22,9 @@ pub(crate) fn handle(
     broker: &Arc<Broker>,
     request: DescribeTopicPartitionsRequest<'_>,
 ) -> DescribeTopicPartitionsResponse<'static> {
+    if let Some(code) = refuse(&request) {
+        return refused(&request, code);
+    }
     let image = broker.committed.borrow().image.clone();
     let all = request.topics.is_empty();
     let names: BTreeSet<String> = if all {
@@ -30,7 +33,7 @@ pub(crate) fn handle(
         request.topics.iter().map(|topic| topic.name.to_string()).collect()
     };
     let (from, first) = match &request.cursor {
-        Some(cursor) => (cursor.topic_name.to_string(), cursor.partition_index.max(0)),
+        Some(cursor) => (cursor.topic_name.to_string(), cursor.partition_index),
         None => (String::new(), 0),
     };
     let mut left = request.response_partition_limit.clamp(1, PARTITIONS_MAX);
@@ -58,6 +61,28 @@ pub(crate) fn handle(
     DescribeTopicPartitionsResponse { topics, next_cursor, ..Default::default() }
 }
 
+/// Whether a cursor points to what the request is not about.
+fn refuse(request: &DescribeTopicPartitionsRequest<'_>) -> Option<ErrorCode> {
+    let cursor = request.cursor.as_ref()?;
+    let named = request.topics.iter().any(|topic| topic.name == cursor.topic_name);
+    let bad = cursor.partition_index < 0 || (!request.topics.is_empty() && !named);
+    bad.then_some(ErrorCode::InvalidRequest)
+}
+
+/// The answer to a request that is refused as a whole has no place for that but in each topic.
+fn refused(
+    request: &DescribeTopicPartitionsRequest<'_>,
+    code: ErrorCode,
+) -> DescribeTopicPartitionsResponse<'static> {
+    let topic = |name: &str| DescribeTopicPartitionsResponseTopic {
+        error_code: code.code(),
+        name: Some(name.to_owned().into()),
+        ..Default::default()
+    };
+    let topics = request.topics.iter().map(|asked| topic(&asked.name)).collect();
+    DescribeTopicPartitionsResponse { topics, ..Default::default() }
+}
+
 fn cursor(name: &str, partition_index: i32) -> Cursor<'static> {
     Cursor { topic_name: name.to_owned().into(), partition_index }
 }
@@ -72,6 +97,7 @@ fn absent(name: &str, all: bool) -> Option<DescribeTopicPartitionsResponseTopic<
     (!all).then(|| DescribeTopicPartitionsResponseTopic {
         error_code: code.code(),
         name: Some(name.to_owned().into()),
+        topic_authorized_operations: TOPIC_OPERATIONS,
         ..Default::default()
     })
 }

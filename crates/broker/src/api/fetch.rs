@@ -6,6 +6,7 @@
 //! **Not here:** which partitions an incremental request means (`fetch_sessions.rs`).
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,20 +15,26 @@ use chronik_log::{Read, ReadLimit};
 use chronik_net::Reply;
 use chronik_protocol::codec::Records;
 use chronik_protocol::messages::{
-    FetchEpochEndOffset, FetchPartitionData, FetchRequest, FetchResponse, FetchableTopicResponse,
+    FetchEpochEndOffset, FetchLeaderIdAndEpoch, FetchNodeEndpoint, FetchPartition,
+    FetchPartitionData, FetchRequest, FetchResponse, FetchTopic, FetchableTopicResponse,
 };
 use chronik_types::{ErrorCode, LeaderEpoch, Offset, TopicId, TopicPartition};
 
-use crate::Broker;
 use crate::api::context::Context;
 use crate::api::error::code_of_read;
+use crate::api::leader_hint::{LeaderHints, TopicRef};
 use crate::fetch_sessions::{Asked, Kind, Said, TopicKey, Wanted};
 use crate::latch::Latch;
 use crate::partition::Partition;
 use crate::progress::ReleaseWhen;
+use crate::{Broker, NodeEndpoint};
 
 /// The first version that names topics by id.
 const BY_TOPIC_ID: i16 = 13;
+/// The first version whose requests say in a struct of its own which replica they come from.
+const WITH_REPLICA_STATE: i16 = 15;
+/// The first version that tells who leads instead (KIP-951).
+const WITH_LEADERS: i16 = 16;
 
 /// The limits of one fetch.
 #[derive(Clone, Copy)]
@@ -35,6 +42,8 @@ struct Limits {
     min_bytes: usize,
     max_bytes: usize,
     read_committed: bool,
+    /// Asked as a replica. Replicas here have a protocol of their own, so whoever asks so is none.
+    as_replica: bool,
 }
 
 /// What one partition answers.
@@ -64,21 +73,58 @@ pub(crate) fn handle(broker: &Arc<Broker>, ctx: Context, body: &[u8]) -> Reply {
             return ctx.encode(&response).map_or(Reply::Close, Reply::Now);
         }
     };
-    let limits = limits(broker, &request);
+    let Some(limits) = limits(broker, ctx.version, &request) else {
+        let response = unknown_isolation(by_topic_id, &request);
+        return ctx.encode(&response).map_or(Reply::Close, Reply::Now);
+    };
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let broker = Arc::clone(broker);
     Reply::Later(Box::pin(async move {
         let answered = fetch(&broker, &wanted, limits, now.after(wait)).await;
-        let response = respond(&broker, kind, by_topic_id, limits, answered);
+        let response = respond(&broker, &ctx, kind, limits, answered);
         ctx.encode(&response)
     }))
 }
 
-fn limits(broker: &Broker, request: &FetchRequest<'_>) -> Limits {
+/// `None` if the isolation level is none there is.
+fn limits(broker: &Broker, version: i16, request: &FetchRequest<'_>) -> Option<Limits> {
+    let read_committed = match request.isolation_level {
+        0 => false,
+        1 => true,
+        _ => return None,
+    };
     let max = usize::try_from(request.max_bytes).unwrap_or(0);
     let max_bytes = max.min(broker.options.fetch_max_bytes);
     let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0).min(max_bytes);
-    Limits { min_bytes, max_bytes, read_committed: request.isolation_level == 1 }
+    let replica = if version >= WITH_REPLICA_STATE {
+        request.replica_state.replica_id
+    } else {
+        request.replica_id
+    };
+    Some(Limits { min_bytes, max_bytes, read_committed, as_replica: replica >= 0 })
+}
+
+/// What Kafka answers to an isolation level that it does not know.
+fn unknown_isolation(by_topic_id: bool, request: &FetchRequest<'_>) -> FetchResponse<'static> {
+    let error_code = ErrorCode::UnknownServerError.code();
+    let partition = |partition: &FetchPartition| FetchPartitionData {
+        partition_index: partition.partition,
+        error_code,
+        high_watermark: Offset::UNKNOWN.0,
+        ..Default::default()
+    };
+    let topic = |topic: &FetchTopic<'_>| FetchableTopicResponse {
+        topic: topic.topic.to_string().into(),
+        topic_id: topic.topic_id,
+        partitions: topic.partitions.iter().map(partition).collect(),
+    };
+    let topics = if by_topic_id { &[][..] } else { &request.topics };
+    FetchResponse {
+        error_code,
+        session_id: request.session_id,
+        responses: topics.iter().map(topic).collect(),
+        ..Default::default()
+    }
 }
 
 fn read(request: &FetchRequest<'_>, by_topic_id: bool) -> (Vec<Wanted>, Vec<(TopicKey, i32)>) {
@@ -86,24 +132,41 @@ fn read(request: &FetchRequest<'_>, by_topic_id: bool) -> (Vec<Wanted>, Vec<(Top
         true => TopicKey::Id(TopicId(id)),
         false => TopicKey::Name(Arc::from(&**name)),
     };
+    // Any negative epoch is none.
+    let epoch = |epoch: i32| LeaderEpoch(epoch.max(LeaderEpoch::NONE.0));
     let mut wanted = Vec::new();
     for topic in &request.topics {
         let topic_key = key(&topic.topic, topic.topic_id);
         wanted.extend(topic.partitions.iter().map(|part| Wanted {
             topic: topic_key.clone(),
             partition: part.partition,
-            current_leader_epoch: LeaderEpoch(part.current_leader_epoch),
+            current_leader_epoch: epoch(part.current_leader_epoch),
             fetch_offset: Offset(part.fetch_offset),
-            last_fetched_epoch: LeaderEpoch(part.last_fetched_epoch),
+            last_fetched_epoch: epoch(part.last_fetched_epoch),
             max_bytes: part.partition_max_bytes,
         }));
     }
+    let wanted = once_each(wanted);
     let mut forgotten = Vec::new();
     for topic in &request.forgotten_topics_data {
         let topic_key = key(&topic.topic, topic.topic_id);
         forgotten.extend(topic.partitions.iter().map(|&part| (topic_key.clone(), part)));
     }
     (wanted, forgotten)
+}
+
+/// Each partition once: at the place where it was named first, as it was named last.
+fn once_each(wanted: Vec<Wanted>) -> Vec<Wanted> {
+    let mut places = HashMap::with_capacity(wanted.len());
+    let mut once: Vec<Wanted> = Vec::with_capacity(wanted.len());
+    for part in wanted {
+        let place = *places.entry((part.topic.clone(), part.partition)).or_insert(once.len());
+        match once.get_mut(place) {
+            Some(earlier) => *earlier = part,
+            None => once.push(part),
+        }
+    }
+    once
 }
 
 /// Reads until there are `min_bytes`, an error to tell, or the deadline has come.
@@ -141,7 +204,7 @@ async fn read_all(broker: &Broker, wanted: &[Wanted], limits: Limits) -> Vec<Ans
     let mut any = false;
     let mut answered = Vec::with_capacity(wanted.len());
     for part in wanted {
-        let one = read_one(broker, part, left, !any).await;
+        let one = read_one(broker, part, limits, left, !any).await;
         left = left.saturating_sub(one.bytes);
         any |= one.bytes > 0;
         answered.push(one);
@@ -149,7 +212,13 @@ async fn read_all(broker: &Broker, wanted: &[Wanted], limits: Limits) -> Vec<Ans
     answered
 }
 
-async fn read_one(broker: &Broker, wanted: &Wanted, left: usize, first: bool) -> Answered {
+async fn read_one(
+    broker: &Broker,
+    wanted: &Wanted,
+    limits: Limits,
+    left: usize,
+    first: bool,
+) -> Answered {
     let mut answer = Answered {
         wanted: wanted.clone(),
         partition: None,
@@ -160,7 +229,12 @@ async fn read_one(broker: &Broker, wanted: &Wanted, left: usize, first: bool) ->
         chunks: Vec::new(),
         bytes: 0,
     };
-    if let Err(code) = read_into(broker, wanted, left, first, &mut answer).await {
+    let found = find(broker, wanted, limits);
+    let read = match found {
+        Ok(partition) => read_into(broker, partition, wanted, left, first, &mut answer).await,
+        Err(code) => Err(code),
+    };
+    if let Err(code) = read {
         answer.error = code;
         answer.high_watermark = Offset::UNKNOWN;
         answer.log_start = Offset::UNKNOWN;
@@ -168,13 +242,7 @@ async fn read_one(broker: &Broker, wanted: &Wanted, left: usize, first: bool) ->
     answer
 }
 
-async fn read_into(
-    broker: &Broker,
-    wanted: &Wanted,
-    left: usize,
-    first: bool,
-    answer: &mut Answered,
-) -> Result<(), ErrorCode> {
+fn find(broker: &Broker, wanted: &Wanted, limits: Limits) -> Result<Arc<Partition>, ErrorCode> {
     let found = match &wanted.topic {
         TopicKey::Id(id) => {
             broker.partitions.by_id(TopicPartition { topic_id: *id, partition: wanted.partition })
@@ -183,10 +251,21 @@ async fn read_into(
     };
     let partition = found.map_err(|refusal| refusal.code)?;
     check_epoch(&partition, wanted.current_leader_epoch)?;
+    if limits.as_replica { Err(ErrorCode::NotLeaderOrFollower) } else { Ok(partition) }
+}
+
+async fn read_into(
+    broker: &Broker,
+    partition: Arc<Partition>,
+    wanted: &Wanted,
+    left: usize,
+    first: bool,
+    answer: &mut Answered,
+) -> Result<(), ErrorCode> {
     answer.high_watermark = partition.progress.reached().high_watermark;
     answer.log_start = partition.log.start();
     answer.partition = Some(Arc::clone(&partition));
-    if let Some(diverging) = divergence(&partition, wanted) {
+    if let Some(diverging) = divergence(&partition, wanted)? {
         answer.diverging = Some(diverging);
         return Ok(());
     }
@@ -220,23 +299,31 @@ pub(crate) fn check_epoch(partition: &Partition, asked: LeaderEpoch) -> Result<(
     }
 }
 
-/// Where the client's log and ours part, if they do (KIP-595).
-fn divergence(partition: &Partition, wanted: &Wanted) -> Option<(LeaderEpoch, Offset)> {
+/// Where the client's log and ours part, if they do (KIP-595). An epoch that we have not reached
+/// is nothing to compare with.
+fn divergence(
+    partition: &Partition,
+    wanted: &Wanted,
+) -> Result<Option<(LeaderEpoch, Offset)>, ErrorCode> {
     if wanted.last_fetched_epoch == LeaderEpoch::NONE {
-        return None;
+        return Ok(None);
     }
     let (epoch, end) = partition.log.end_offset_for_epoch(wanted.last_fetched_epoch);
+    if end == Offset::UNKNOWN {
+        return Err(ErrorCode::OffsetOutOfRange);
+    }
     let parts = epoch < wanted.last_fetched_epoch || end < wanted.fetch_offset;
-    parts.then_some((epoch, end))
+    Ok(parts.then_some((epoch, end)))
 }
 
 fn respond(
     broker: &Broker,
+    ctx: &Context,
     kind: Kind,
-    by_topic_id: bool,
     limits: Limits,
     answered: Vec<Answered>,
 ) -> FetchResponse<'static> {
+    let by_topic_id = ctx.version >= BY_TOPIC_ID;
     let said: Vec<_> = answered
         .iter()
         .map(|a| {
@@ -256,16 +343,42 @@ fn respond(
         broker.fetch_sessions.lock().finish(now, kind, by_topic_id, &said, draw);
     let mut responses: Vec<FetchableTopicResponse<'_>> = Vec::new();
     let mut last: Option<TopicKey> = None;
+    let mut leaders = LeaderHints::new(broker, ctx);
     for (part, _) in answered.into_iter().zip(named).filter(|(_, named)| *named) {
         if last.as_ref() != Some(&part.wanted.topic) {
             last = Some(part.wanted.topic.clone());
             responses.push(topic_response(&part.wanted.topic));
         }
         if let Some(topic) = responses.last_mut() {
-            topic.partitions.push(partition_data(part, limits));
+            let leader = leader_of(&mut leaders, ctx.version, &part);
+            topic.partitions.push(partition_data(part, limits, leader));
         }
     }
-    FetchResponse { session_id, responses, ..Default::default() }
+    let node = |node: NodeEndpoint| FetchNodeEndpoint {
+        node_id: node.id.0,
+        host: node.host.into(),
+        port: i32::from(node.port),
+        rack: node.rack.map(Cow::Owned),
+    };
+    // Kafka gives replicas, which know it, no address.
+    let nodes: Vec<_> =
+        if limits.as_replica { Vec::new() } else { leaders.into_nodes().map(node).collect() };
+    FetchResponse { session_id, responses, node_endpoints: nodes, ..Default::default() }
+}
+
+fn leader_of(
+    leaders: &mut LeaderHints<'_>,
+    version: i16,
+    part: &Answered,
+) -> Option<FetchLeaderIdAndEpoch> {
+    let topic = match &part.wanted.topic {
+        TopicKey::Name(name) => TopicRef::Name(name),
+        TopicKey::Id(id) => TopicRef::Id(*id),
+    };
+    let (leader, epoch) = (version >= WITH_LEADERS)
+        .then(|| leaders.leader(part.error, topic, part.wanted.partition))
+        .flatten()?;
+    Some(FetchLeaderIdAndEpoch { leader_id: leader.0, leader_epoch: epoch.0 })
 }
 
 fn topic_response(key: &TopicKey) -> FetchableTopicResponse<'static> {
@@ -277,7 +390,11 @@ fn topic_response(key: &TopicKey) -> FetchableTopicResponse<'static> {
     }
 }
 
-fn partition_data(part: Answered, limits: Limits) -> FetchPartitionData<'static> {
+fn partition_data(
+    part: Answered,
+    limits: Limits,
+    leader: Option<FetchLeaderIdAndEpoch>,
+) -> FetchPartitionData<'static> {
     let diverging = part
         .diverging
         .map(|(epoch, end)| FetchEpochEndOffset { epoch: epoch.0, end_offset: end.0 });
@@ -288,8 +405,13 @@ fn partition_data(part: Answered, limits: Limits) -> FetchPartitionData<'static>
         last_stable_offset: part.high_watermark.0,
         log_start_offset: part.log_start.0,
         diverging_epoch: diverging.unwrap_or_default(),
-        // There is no list only where one was read and nobody asked for it.
-        aborted_transactions: (limits.read_committed || part.error.is_error()).then(Vec::new),
+        current_leader: leader.unwrap_or_default(),
+        aborted_transactions: match part.error {
+            ErrorCode::None => limits.read_committed.then(Vec::new),
+            // No log was asked, and Kafka's empty answer for that has an empty list.
+            ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId => Some(Vec::new()),
+            _ => None,
+        },
         preferred_read_replica: -1,
         // Never null: librdkafka breaks on it (KAFKA-18646).
         records: Records::Chunks(part.chunks),

@@ -14,6 +14,10 @@ use crate::coordinator_runtime::{Groups, OFFSETS_TOPIC};
 /// What a key names.
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
+const SHARE: i8 = 2;
+
+/// The first version that asks for several coordinators at once.
+const BATCHED: i16 = 4;
 
 /// Serves one request.
 pub(crate) async fn handle<'r>(
@@ -21,7 +25,7 @@ pub(crate) async fn handle<'r>(
     ctx: &Context,
     request: FindCoordinatorRequest<'r>,
 ) -> FindCoordinatorResponse<'r> {
-    if ctx.version >= 4 {
+    if ctx.version >= BATCHED {
         let mut coordinators = Vec::with_capacity(request.coordinator_keys.len());
         for key in request.coordinator_keys {
             coordinators.push(find(broker, ctx, request.key_type, key).await);
@@ -62,7 +66,12 @@ async fn find<'r>(
             let why = "This broker does not support transactions.";
             return refused(key, ErrorCode::UnsupportedVersion, Some(why));
         }
-        _ => return refused(key, ErrorCode::InvalidRequest, None),
+        SHARE => return refused(key, ErrorCode::InvalidRequest, None),
+        _ => {
+            // The older form of the answer has the code's name here.
+            let why = (ctx.version >= BATCHED).then_some("No coordinator is of this type.");
+            return refused(key, ErrorCode::InvalidRequest, why);
+        }
     }
     let Some(partition) = Groups::partition_of(broker, &key) else {
         create_topics::create_offsets_topic(broker).await;

@@ -1,5 +1,6 @@
 //! ListGroups, DescribeGroups, DeleteGroups, OffsetDelete: split by shard and put together again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chronik_coordinator::{ClientInfo, Reply, Request};
@@ -15,6 +16,10 @@ use crate::Broker;
 use crate::api::context::Context;
 use crate::api::group_membership::ask;
 use crate::coordinator_runtime::Groups;
+
+/// Every operation a group has, as bits of Kafka's numbers: read, delete, describe, describe
+/// configs, alter configs. Without an authorizer nobody is refused anything.
+const GROUP_OPERATIONS: i32 = 0b1101_0100_1000;
 
 /// Serves ListGroups: the groups of every shard of this broker.
 pub(crate) async fn list(
@@ -51,6 +56,13 @@ pub(crate) async fn describe(
     request: DescribeGroupsRequest<'_>,
 ) -> DescribeGroupsResponse<'static> {
     let mut groups = Vec::with_capacity(request.groups.len());
+    let asked = request.include_authorized_operations;
+    let with_operations = |group: DescribedGroup<'static>| {
+        let known = group.error_code == ErrorCode::None.code();
+        let operations =
+            if asked && known { GROUP_OPERATIONS } else { group.authorized_operations };
+        DescribedGroup { authorized_operations: operations, ..group }
+    };
     for group in request.groups {
         let one = DescribeGroupsRequest {
             groups: vec![group.clone()],
@@ -58,7 +70,7 @@ pub(crate) async fn describe(
         };
         let code = match ask(broker, ctx, &group, Request::DescribeGroups(&one)).await {
             Ok(Reply::DescribeGroups(response)) => {
-                groups.extend(response.groups);
+                groups.extend(response.groups.into_iter().map(with_operations));
                 continue;
             }
             Ok(_) => ErrorCode::UnknownServerError,
@@ -80,7 +92,9 @@ pub(crate) async fn delete(
     request: DeleteGroupsRequest<'_>,
 ) -> DeleteGroupsResponse<'static> {
     let mut results = Vec::with_capacity(request.groups_names.len());
-    for group in request.groups_names {
+    // Whoever is named twice is answered for once.
+    let names: BTreeSet<_> = request.groups_names.into_iter().collect();
+    for group in names {
         let one = DeleteGroupsRequest { groups_names: vec![group.clone()] };
         let code = match ask(broker, ctx, &group, Request::DeleteGroups(&one)).await {
             Ok(Reply::DeleteGroups(response)) => {

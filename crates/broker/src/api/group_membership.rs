@@ -16,27 +16,41 @@ use crate::Broker;
 use crate::api::context::Context;
 use crate::coordinator_runtime::{Answer, Groups};
 
+/// The first version of SyncGroup that must name the group's protocol.
+const WITH_PROTOCOL: i16 = 5;
+
 /// Serves JoinGroup.
 pub(crate) async fn join(broker: &Arc<Broker>, ctx: Context, body: &[u8]) -> Reply {
     let Some(request) = ctx.decode::<JoinGroupRequest<'_>>(body) else { return Reply::Close };
     let member_uuid = broker.env.rng.uuid();
     let what = Request::JoinGroup { request: &request, member_uuid };
-    let refused = |code: ErrorCode| JoinGroupResponse {
-        error_code: code.code(),
-        // Version 7 allows null here, and Kafka sends it.
-        protocol_name: if ctx.version >= 7 { None } else { Some("".into()) },
-        ..Default::default()
+    let version = ctx.version;
+    let refused = |code: ErrorCode| {
+        let response = JoinGroupResponse { error_code: code.code(), ..Default::default() };
+        with_protocol_name(response, version)
     };
     match submit(broker, &ctx, &request.group_id, what).await {
         Err(code) => ctx.reply(&refused(code)),
         Ok(answer) => {
-            later(ctx.clone(), answer, refused(ErrorCode::NotCoordinator), |coordinated| {
+            later(ctx.clone(), answer, refused(ErrorCode::NotCoordinator), move |coordinated| {
                 match coordinated {
-                    Coordinated::JoinGroup(response) => Some(response),
+                    Coordinated::JoinGroup(response) => Some(with_protocol_name(response, version)),
                     _ => None,
                 }
             })
         }
+    }
+}
+
+/// From version 7 on a refusal names no protocol; before, the name cannot be null.
+fn with_protocol_name(
+    response: JoinGroupResponse<'static>,
+    version: i16,
+) -> JoinGroupResponse<'static> {
+    let refused = response.error_code != ErrorCode::None.code();
+    match refused && version >= 7 {
+        true => JoinGroupResponse { protocol_name: None, ..response },
+        false => response,
     }
 }
 
@@ -45,6 +59,10 @@ pub(crate) async fn sync(broker: &Arc<Broker>, ctx: Context, body: &[u8]) -> Rep
     let Some(request) = ctx.decode::<SyncGroupRequest<'_>>(body) else { return Reply::Close };
     let refused =
         |code: ErrorCode| SyncGroupResponse { error_code: code.code(), ..Default::default() };
+    let unnamed = request.protocol_type.is_none() || request.protocol_name.is_none();
+    if ctx.version >= WITH_PROTOCOL && unnamed {
+        return ctx.reply(&refused(ErrorCode::InconsistentGroupProtocol));
+    }
     match submit(broker, &ctx, &request.group_id, Request::SyncGroup(&request)).await {
         Err(code) => ctx.reply(&refused(code)),
         Ok(answer) => {
@@ -124,7 +142,7 @@ fn later<M: chronik_protocol::codec::Encode + Send + Sync + 'static>(
     ctx: Context,
     answer: Answer,
     lost: M,
-    of: fn(Coordinated) -> Option<M>,
+    of: impl FnOnce(Coordinated) -> Option<M> + Send + 'static,
 ) -> Reply {
     Reply::Later(Box::pin(async move {
         let response = answer.await.ok().and_then(of).unwrap_or(lost);

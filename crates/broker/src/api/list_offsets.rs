@@ -1,6 +1,7 @@
 //! ListOffsets: the ends of a log, or the first record at or after a time.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 use chronik_log::TimestampLookup;
 use chronik_protocol::messages::{
@@ -30,28 +31,34 @@ pub(crate) async fn handle<'r>(
     ctx: &Context,
     request: ListOffsetsRequest<'r>,
 ) -> ListOffsetsResponse<'r> {
-    let mut seen = HashSet::new();
-    let mut repeated = HashSet::new();
+    let isolation_known = (0..=1).contains(&request.isolation_level);
+    // Each partition once, at the place where it is named first.
+    let mut times_named: HashMap<(Cow<'_, str>, i32), usize> = HashMap::new();
     for topic in &request.topics {
         for part in &topic.partitions {
-            let key = (topic.name.to_string(), part.partition_index);
-            if !seen.insert(key.clone()) {
-                repeated.insert(key);
-            }
+            *times_named.entry((topic.name.clone(), part.partition_index)).or_default() += 1;
         }
     }
-    let mut topics = Vec::with_capacity(request.topics.len());
+    let mut topics: Vec<ListOffsetsTopicResponse<'r>> = Vec::new();
+    let mut places = HashMap::new();
     for topic in request.topics {
-        let mut partitions = Vec::with_capacity(topic.partitions.len());
         for part in topic.partitions {
-            let twice = repeated.contains(&(topic.name.to_string(), part.partition_index));
-            let found = match twice {
-                true => Err(ErrorCode::InvalidRequest),
-                false => find(broker, ctx, &topic.name, &part).await,
+            let times = times_named.get_mut(&(topic.name.clone(), part.partition_index));
+            let found = match times.map(std::mem::take) {
+                Some(0) | None => continue,
+                _ if !isolation_known => Err(ErrorCode::UnknownServerError),
+                Some(1) => find(broker, ctx, &topic.name, &part).await,
+                Some(_) => Err(ErrorCode::InvalidRequest),
             };
-            partitions.push(response(ctx.version, part.partition_index, found));
+            let place = *places.entry(topic.name.clone()).or_insert_with(|| {
+                let partitions = Vec::new();
+                topics.push(ListOffsetsTopicResponse { name: topic.name.clone(), partitions });
+                topics.len() - 1
+            });
+            if let Some(topic) = topics.get_mut(place) {
+                topic.partitions.push(response(ctx.version, part.partition_index, found));
+            }
         }
-        topics.push(ListOffsetsTopicResponse { name: topic.name, partitions });
     }
     ListOffsetsResponse { topics, ..Default::default() }
 }

@@ -1,6 +1,7 @@
 //! Metadata: brokers and topics as the committed image has them; creates topics where asked to.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use chronik_controller::{is_internal, validate_topic_name};
@@ -37,6 +38,12 @@ pub(crate) async fn handle<'r>(
     ctx: &Context,
     request: MetadataRequest<'r>,
 ) -> MetadataResponse<'r> {
+    if ctx.version < BY_TOPIC_ID
+        && let Some(topics) = &request.topics
+        && topics.iter().any(|topic| topic.name.is_none() || topic.topic_id != Uuid::ZERO)
+    {
+        return names_only(topics);
+    }
     let image = broker.committed.borrow().image.clone();
     let all = match &request.topics {
         None => true,
@@ -72,6 +79,15 @@ pub(crate) async fn handle<'r>(
     }
 }
 
+/// The answer to topics asked for by id, in a version that has ids but does not take them.
+fn names_only(topics: &[MetadataRequestTopic<'_>]) -> MetadataResponse<'static> {
+    let refused = |topic: &MetadataRequestTopic<'_>| {
+        let name = topic.name.as_deref().unwrap_or_default().to_owned();
+        absent(Some(name.into()), topic.topic_id, ErrorCode::InvalidRequest)
+    };
+    MetadataResponse { topics: topics.iter().map(refused).collect(), ..Default::default() }
+}
+
 /// The brokers that clients may talk to, by the listener the request came in on.
 fn brokers(broker: &Broker, ctx: &Context, image: &Image) -> Vec<MetadataResponseBroker<'static>> {
     let active = image.brokers().filter(|registration| !registration.fenced);
@@ -95,27 +111,32 @@ async fn named<'r>(
 ) -> Vec<MetadataResponseTopic<'r>> {
     let mut answers = Vec::with_capacity(wanted.len());
     let mut missing = Vec::new();
+    let mut told = HashSet::new();
     for asked in wanted {
         let id = TopicId(asked.topic_id);
         // Java's client leaves the name empty, not null, when it asks by id.
         let by_id = ctx.version >= BY_TOPIC_ID && (asked.name.is_none() || !id.is_zero());
-        let answer = match asked.name {
-            Some(name) if !by_id => match image.topic_named(&name) {
-                Some(topic) => present(broker, ctx, image, topic),
-                None => {
-                    let code = if validate_topic_name(&name).is_ok() {
-                        missing.push(name.to_string());
-                        ErrorCode::UnknownTopicOrPartition
-                    } else {
-                        ErrorCode::InvalidTopicException
-                    };
-                    absent(Some(name), Uuid::ZERO, code)
-                }
-            },
-            _ => match image.topic(id) {
-                Some(topic) => present(broker, ctx, image, topic),
-                None => absent(None, id.0, ErrorCode::UnknownTopicId),
-            },
+        let found = match &asked.name {
+            Some(name) if !by_id => image.topic_named(name),
+            _ => image.topic(id),
+        };
+        let known = found.map_or(id, |topic| topic.id);
+        let unknown_name = asked.name.clone().filter(|_| !by_id && found.is_none());
+        if !told.insert((known, unknown_name)) {
+            continue;
+        }
+        let answer = match (found, asked.name) {
+            (Some(topic), _) => present(broker, ctx, image, topic),
+            (None, Some(name)) if !by_id => {
+                let code = if validate_topic_name(&name).is_ok() {
+                    missing.push(name.to_string());
+                    ErrorCode::UnknownTopicOrPartition
+                } else {
+                    ErrorCode::InvalidTopicException
+                };
+                absent(Some(name), Uuid::ZERO, code)
+            }
+            (None, _) => absent(None, id.0, ErrorCode::UnknownTopicId),
         };
         answers.push(answer);
     }

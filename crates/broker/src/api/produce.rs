@@ -10,6 +10,7 @@
 //! it does not pin the rest.)
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,21 +22,24 @@ use chronik_protocol::batch::BatchHeader;
 use chronik_protocol::codec::Records;
 use chronik_protocol::compression::Codec;
 use chronik_protocol::messages::{
-    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceRequest, ProduceResponse,
-    TopicProduceResponse,
+    BatchIndexAndErrorMessage, PartitionProduceResponse, ProduceLeaderIdAndEpoch,
+    ProduceNodeEndpoint, ProduceRequest, ProduceResponse, TopicProduceResponse,
 };
 use chronik_protocol::validate::{self, ValidBatch};
-use chronik_types::{Acks, ErrorCode, Monotonic, Offset, TopicId, TopicPartition};
+use chronik_types::{Acks, ErrorCode, Monotonic, Offset, TopicId, TopicPartition, Uuid};
 
-use crate::Broker;
 use crate::api::context::Context;
 use crate::api::error::Refusal;
+use crate::api::leader_hint::{LeaderHints, TopicRef};
 use crate::latch::Latch;
 use crate::partition::Partition;
 use crate::progress::ReleaseWhen;
+use crate::{Broker, NodeEndpoint};
 
 /// The client id that may write to internal topics, as in Kafka.
 const ADMIN_CLIENT: &str = "__admin_client";
+/// The first version that tells who leads instead (KIP-951).
+const WITH_LEADERS: i16 = 10;
 
 /// What a request asks for one partition, with its batch still inside the frame.
 struct Part {
@@ -55,7 +59,36 @@ struct Topic {
 struct Outcome {
     topic: usize,
     index: i32,
-    result: Result<Appended, Refusal>,
+    result: Result<Appended, Refused>,
+}
+
+/// Why nothing was appended.
+struct Refused {
+    why: Refusal,
+    /// Where the log begins, if it was the log that refused; else unknown.
+    log_start: Offset,
+}
+
+impl From<Refusal> for Refused {
+    fn from(why: Refusal) -> Self {
+        Self { why, log_start: Offset::UNKNOWN }
+    }
+}
+
+impl Refused {
+    /// A refusal by the log of `partition`. Of what the client can put right nowhere else than in
+    /// its records, Kafka tells where the log begins.
+    fn by_log(why: Refusal, partition: &Partition) -> Self {
+        let log_start = match why.code {
+            ErrorCode::CorruptMessage
+            | ErrorCode::NotLeaderOrFollower
+            | ErrorCode::MessageTooLarge
+            | ErrorCode::RecordListTooLarge
+            | ErrorCode::KafkaStorageError => Offset::UNKNOWN,
+            _ => partition.log.start(),
+        };
+        Self { why, log_start }
+    }
 }
 
 struct Appended {
@@ -83,7 +116,7 @@ pub(crate) async fn handle(broker: &Arc<Broker>, ctx: Context, frame: Frame, bod
             let broker = Arc::clone(broker);
             Reply::Later(Box::pin(async move {
                 wait(&broker, &outcomes, deadline).await;
-                ctx.encode(&answer(topics, outcomes))
+                ctx.encode(&answer(&broker, &ctx, topics, outcomes))
             }))
         }
     }
@@ -98,10 +131,19 @@ fn read(broker: &Broker, ctx: &Context, frame: &Frame, body: usize) -> Result<Re
     let acks =
         Acks::try_from(request.acks).map_err(|_| Refusal::from(ErrorCode::InvalidRequiredAcks));
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
-    let mut topics = Vec::with_capacity(request.topic_data.len());
+    let mut topics: Vec<Topic> = Vec::new();
     let mut parts = Vec::new();
+    let mut places = HashMap::new();
     for topic in request.topic_data {
-        let at = topics.len();
+        // The answer names each topic once, and none of which nothing was asked.
+        if topic.partition_data.is_empty() {
+            continue;
+        }
+        let id = TopicId(topic.topic_id);
+        let at = *places.entry((topic.name.clone(), id)).or_insert_with(|| {
+            topics.push(Topic { name: topic.name.to_string(), id });
+            topics.len() - 1
+        });
         for data in topic.partition_data {
             let range = match &data.records {
                 Records::Borrowed(batch) => range_within(&frame.bytes, batch),
@@ -109,11 +151,10 @@ fn read(broker: &Broker, ctx: &Context, frame: &Frame, body: usize) -> Result<Re
             };
             let target = match &acks {
                 Err(refusal) => Err(refusal.clone()),
-                Ok(_) => find(broker, ctx, &topic.name, TopicId(topic.topic_id), data.index),
+                Ok(_) => find(broker, ctx, &topic.name, id, data.index),
             };
             parts.push(Part { topic: at, index: data.index, at: range, target });
         }
-        topics.push(Topic { name: topic.name.into_owned(), id: TopicId(topic.topic_id) });
     }
     Ok((acks, timeout, topics, parts))
 }
@@ -157,8 +198,8 @@ async fn append_all(
     for part in parts {
         let batch = part.at.and_then(|at| split_out(&mut buffer, &mut consumed, at));
         let result = match (part.target, acks) {
-            (Err(refusal), _) => Err(refusal),
-            (Ok(_), Err(refusal)) => Err(refusal.clone()),
+            (Err(refusal), _) => Err(refusal.into()),
+            (Ok(_), Err(refusal)) => Err(refusal.clone().into()),
             (Ok(partition), Ok(acks)) => {
                 append(broker, ctx, *acks, partition, batch.unwrap_or_default(), deadline).await
             }
@@ -187,9 +228,10 @@ async fn append(
     partition: Arc<Partition>,
     batch: BytesMut,
     deadline: Monotonic,
-) -> Result<Appended, Refusal> {
+) -> Result<Appended, Refused> {
     let valid = validate(broker, ctx, &partition, batch).await?;
-    let mut permit = broker.admit_client(valid.batch.len(), deadline).await?;
+    let mut permit =
+        broker.admit_client(valid.batch.len(), deadline).await.map_err(Refusal::from)?;
     append_valid(acks, partition, valid, &mut permit)
 }
 
@@ -200,7 +242,7 @@ async fn validate(
     ctx: &Context,
     partition: &Partition,
     batch: BytesMut,
-) -> Result<ValidBatch, Refusal> {
+) -> Result<ValidBatch, Refused> {
     let settings = partition.settings();
     let now = broker.env.clock.wall();
     let version = ctx.version;
@@ -212,10 +254,15 @@ async fn validate(
     } else {
         judge(batch)
     };
-    judged.map_err(|invalid| Refusal {
-        code: invalid.error,
-        message: Some(invalid.message),
-        records: invalid.record_errors.into_iter().map(|r| (r.batch_index, r.message)).collect(),
+    judged.map_err(|invalid| {
+        let before_log = invalid.before_log;
+        let records = invalid.record_errors.into_iter().map(|r| (r.batch_index, r.message));
+        let why = Refusal {
+            code: invalid.error,
+            message: Some(invalid.message),
+            records: records.collect(),
+        };
+        if before_log { why.into() } else { Refused::by_log(why, partition) }
     })
 }
 
@@ -232,8 +279,10 @@ fn append_valid(
     partition: Arc<Partition>,
     batch: ValidBatch,
     permit: &mut Permit,
-) -> Result<Appended, Refusal> {
-    let appended = partition.append(permit, batch, Origin::Client)?;
+) -> Result<Appended, Refused> {
+    let appended = partition
+        .append(permit, batch, Origin::Client)
+        .map_err(|why| Refused::by_log(why, &partition))?;
     let end = appended.last_offset.next();
     Ok(Appended {
         base_offset: appended.base_offset,
@@ -262,7 +311,13 @@ async fn wait(broker: &Broker, outcomes: &[Outcome], deadline: Monotonic) {
     broker.until(deadline, latch.opened()).await;
 }
 
-fn answer(topics: Vec<Topic>, outcomes: Vec<Outcome>) -> ProduceResponse<'static> {
+fn answer(
+    broker: &Broker,
+    ctx: &Context,
+    topics: Vec<Topic>,
+    outcomes: Vec<Outcome>,
+) -> ProduceResponse<'static> {
+    let mut leaders = LeaderHints::new(broker, ctx);
     let mut responses: Vec<TopicProduceResponse<'_>> = topics
         .into_iter()
         .map(|topic| TopicProduceResponse {
@@ -272,47 +327,73 @@ fn answer(topics: Vec<Topic>, outcomes: Vec<Outcome>) -> ProduceResponse<'static
         })
         .collect();
     for outcome in outcomes {
-        if let Some(topic) = responses.get_mut(outcome.topic) {
-            topic.partition_responses.push(answer_part(outcome.index, outcome.result));
+        let Some(topic) = responses.get_mut(outcome.topic) else { continue };
+        let mut answer = answer_part(outcome.index, outcome.result);
+        let code = ErrorCode::from_code(answer.error_code).unwrap_or(ErrorCode::None);
+        let named = match topic.topic_id {
+            Uuid::ZERO => TopicRef::Name(&topic.name),
+            id => TopicRef::Id(TopicId(id)),
+        };
+        let leader = (ctx.version >= WITH_LEADERS)
+            .then(|| leaders.leader(code, named, outcome.index))
+            .flatten();
+        if let Some((leader, epoch)) = leader {
+            let leader = ProduceLeaderIdAndEpoch { leader_id: leader.0, leader_epoch: epoch.0 };
+            answer.current_leader = leader;
         }
+        topic.partition_responses.push(answer);
     }
-    ProduceResponse { responses, ..Default::default() }
+    let node = |node: NodeEndpoint| ProduceNodeEndpoint {
+        node_id: node.id.0,
+        host: node.host.into(),
+        port: i32::from(node.port),
+        rack: node.rack.map(Cow::Owned),
+    };
+    let node_endpoints = leaders.into_nodes().map(node).collect();
+    ProduceResponse { responses, node_endpoints, ..Default::default() }
 }
 
-fn answer_part(index: i32, result: Result<Appended, Refusal>) -> PartitionProduceResponse<'static> {
-    let refused = |refusal: Refusal| PartitionProduceResponse {
+fn answer_part(index: i32, result: Result<Appended, Refused>) -> PartitionProduceResponse<'static> {
+    let appended = match result {
+        Ok(appended) => appended,
+        Err(refused) => return answer_refused(index, refused),
+    };
+    // The records stay appended either way; not in time only means that it is not known whether
+    // every replica will have them.
+    let code = if appended.partition.progress.reached().satisfies(appended.release) {
+        ErrorCode::None
+    } else if appended.partition.progress.is_closed() {
+        let gone = Refusal::from(ErrorCode::NotLeaderOrFollower);
+        return answer_refused(index, gone.into());
+    } else {
+        ErrorCode::RequestTimedOut
+    };
+    PartitionProduceResponse {
         index,
-        error_code: refusal.code.code(),
+        error_code: code.code(),
+        base_offset: appended.base_offset.0,
+        log_append_time_ms: appended.log_append_time,
+        log_start_offset: appended.log_start.0,
+        ..Default::default()
+    }
+}
+
+fn answer_refused(index: i32, refused: Refused) -> PartitionProduceResponse<'static> {
+    let Refused { why, log_start } = refused;
+    let records = why.records.into_iter();
+    PartitionProduceResponse {
+        index,
+        error_code: why.code.code(),
         base_offset: -1,
         log_append_time_ms: -1,
-        log_start_offset: -1,
-        record_errors: refusal
-            .records
-            .into_iter()
+        log_start_offset: log_start.0,
+        record_errors: records
             .map(|(batch_index, message)| BatchIndexAndErrorMessage {
                 batch_index,
                 batch_index_error_message: Some(message),
             })
             .collect(),
-        error_message: refusal.message,
-        ..Default::default()
-    };
-    let appended = match result {
-        Ok(appended) => appended,
-        Err(refusal) => return refused(refusal),
-    };
-    if !appended.partition.progress.reached().satisfies(appended.release) {
-        // The records stay appended; only what became of them in time is unknown.
-        let gone = appended.partition.progress.is_closed();
-        let code = if gone { ErrorCode::NotLeaderOrFollower } else { ErrorCode::RequestTimedOut };
-        return refused(code.into());
-    }
-    PartitionProduceResponse {
-        index,
-        error_code: ErrorCode::None.code(),
-        base_offset: appended.base_offset.0,
-        log_append_time_ms: appended.log_append_time,
-        log_start_offset: appended.log_start.0,
+        error_message: why.message,
         ..Default::default()
     }
 }

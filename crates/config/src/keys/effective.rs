@@ -100,6 +100,21 @@ pub struct Effective<'a> {
     pub synonyms: Vec<SynonymValue<'a>>,
 }
 
+impl<'a> Effective<'a> {
+    /// The chain and the source as Kafka's DescribeConfigs tells them: what other names set above
+    /// the first value of the key itself (of the first broker key behind a topic's) is left out.
+    #[must_use]
+    pub fn described(&self) -> (Vec<&SynonymValue<'a>>, ConfigSource) {
+        let (own, chain): (Vec<_>, Vec<_>) =
+            self.synonyms.iter().partition(|synonym| synonym.source == ConfigSource::Topic);
+        let first = self.key.synonyms.first().map_or(self.key.name, |synonym| synonym.name);
+        let told = chain.into_iter().skip_while(|synonym| synonym.name != first);
+        let told: Vec<_> = own.into_iter().chain(told).collect();
+        let source = told.first().map_or(ConfigSource::Default, |synonym| synonym.source);
+        (told, source)
+    }
+}
+
 impl<'a> Layers<'a> {
     /// The effective value of a topic key.
     #[must_use]
@@ -114,13 +129,18 @@ impl<'a> Layers<'a> {
         effective(key, own.into_iter().chain(self.broker_chain(names)).collect())
     }
 
-    /// The effective value of a broker key.
+    /// The effective value of a broker key. The chain shows its whole family, the value is the
+    /// key's own: one of another unit may count instead of it, but is not its value.
     #[must_use]
     pub fn broker_value(&self, key: &'static ConfigKey) -> Effective<'a> {
         let family = broker_synonyms(key.name);
         let own = [key.name];
         let names = if family.is_empty() { own.as_slice() } else { family };
-        effective(key, self.broker_chain(names.iter().map(|name| (*name, 1))).collect())
+        let chain = self.broker_chain(names.iter().map(|name| (*name, 1)));
+        let mut effective = effective(key, chain.collect());
+        let own = effective.synonyms.iter().find(|synonym| synonym.name == key.name);
+        effective.value = own.map(|synonym| synonym.value.to_owned());
+        effective
     }
 
     /// Every value of these broker keys, by layer and within a layer by strength.
@@ -236,5 +256,26 @@ mod tests {
         let layers = Layers { static_broker: &static_broker, ..Layers::defaults() };
         let described = layers.broker_value(broker_key("log.roll.ms").unwrap());
         assert_eq!(described.synonyms.first().unwrap().name, "log.roll.hours");
+        // Hours are no milliseconds.
+        assert_eq!(described.value, None);
+        assert_eq!(described.described(), (vec![], ConfigSource::Default));
+        let hours = layers.broker_value(broker_key("log.roll.hours").unwrap());
+        assert_eq!(hours.value.as_deref(), Some("1"));
+        assert_eq!(hours.described().1, ConfigSource::StaticBroker);
+    }
+
+    #[test]
+    fn a_described_chain_begins_with_the_key_itself() {
+        let key = topic_key("retention.ms").unwrap();
+        let dynamic_default = map(&[("log.retention.ms", "3")]);
+        let static_broker = map(&[("log.retention.hours", "5")]);
+        let hours = Layers { static_broker: &static_broker, ..Layers::defaults() };
+        assert_eq!(hours.topic_value(key).described(), (vec![], ConfigSource::Default));
+        let both = Layers { dynamic_default: &dynamic_default, ..hours };
+        let effective = both.topic_value(key);
+        let (told, source) = effective.described();
+        let names: Vec<_> = told.iter().map(|synonym| synonym.name).collect();
+        assert_eq!(names, ["log.retention.ms", "log.retention.hours", "log.retention.hours"]);
+        assert_eq!(source, ConfigSource::DynamicDefault);
     }
 }

@@ -281,6 +281,19 @@ fn topics_are_deleted_by_name_or_id_and_refused_with_kafkas_codes() {
 }
 
 #[test]
+fn a_topic_named_by_name_and_by_id_is_not_deleted() {
+    let mut cluster = Cluster::of(1);
+    cluster.create(topic(1, "t", 1, 1)).unwrap();
+    let topics = vec![named("t"), by_id(1)];
+    let request = Request::DeleteTopics(DeleteTopics { topics });
+    let Response::DeleteTopics(Ok(results)) = cluster.ask(request) else { panic!() };
+    let [result] = results.as_slice() else { panic!("{results:?}") };
+    assert_eq!((result.name.as_deref(), result.topic_id), (Some("t"), id(1)));
+    assert_eq!(result.result.as_ref().unwrap_err().code, InvalidRequest);
+    assert!(cluster.committed.topic_named("t").is_some());
+}
+
+#[test]
 fn deletion_can_be_switched_off() {
     let mut cluster = Cluster::with(1, &[("delete.topic.enable", "false")]);
     cluster.create(topic(1, "t", 1, 1)).unwrap();

@@ -63,14 +63,13 @@ fn describe_member(
 ) -> DescribedGroupMember<'static> {
     let is_stable = group.state() == GroupState::Stable;
     let metadata = member.metadata(protocol).filter(|_| is_stable);
-    let assignment = Some(&member.assignment).filter(|_| is_stable);
     DescribedGroupMember {
         member_id: owned(&member.id),
         group_instance_id: member.instance.as_deref().map(owned),
         client_id: owned(&member.client_id),
         client_host: owned(&member.client_host),
         member_metadata: Cow::Owned(metadata.map(|m| m.to_vec()).unwrap_or_default()),
-        member_assignment: Cow::Owned(assignment.map(|a| a.to_vec()).unwrap_or_default()),
+        member_assignment: Cow::Owned(member.assignment.to_vec()),
     }
 }
 
@@ -164,6 +163,9 @@ fn deletable<'g>(
     groups: &'g mut BTreeMap<GroupId, Group>,
     name: &str,
 ) -> Result<&'g mut Group, ErrorCode> {
+    if name.is_empty() {
+        return Err(ErrorCode::InvalidGroupId);
+    }
     let group = groups.get_mut(name).ok_or(ErrorCode::GroupIdNotFound)?;
     if group.is_empty() || group.uses_consumer_protocol() {
         Ok(group)

@@ -28,9 +28,6 @@ pub enum DecodeError {
     /// A variable-length integer does not end within its width.
     #[error("variable-length integer too long")]
     VarintTooLong,
-    /// A string is not UTF-8.
-    #[error("a string is not UTF-8")]
-    InvalidUtf8,
     /// Null where this version allows none.
     #[error("null where a value is required")]
     UnexpectedNull,

@@ -98,7 +98,7 @@ impl<'a> ReadField<'a> for Cow<'a, str> {
     fn read_nullable(r: &mut Reader<'a>, v: Version) -> Result<Option<Self>, DecodeError> {
         match r.string_length(v.flexible)? {
             None => Ok(None),
-            Some(length) => r.text(length).map(|text| Some(Cow::Borrowed(text))),
+            Some(length) => r.text(length).map(Some),
         }
     }
 

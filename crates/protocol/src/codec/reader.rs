@@ -1,5 +1,7 @@
 //! A checked cursor over the bytes of one message.
 
+use std::borrow::Cow;
+
 use chronik_types::Uuid;
 
 use super::DecodeError;
@@ -140,32 +142,38 @@ impl<'a> Reader<'a> {
         Err(DecodeError::VarintTooLong)
     }
 
-    /// The length of a string, or `None` for null.
+    /// The length of a string, or `None` for null, which any negative length says, as in Kafka.
     pub(crate) fn string_length(&mut self, flexible: bool) -> Result<Option<usize>, DecodeError> {
-        let length =
-            if flexible { i64::from(self.unsigned_varint()?) - 1 } else { i64::from(self.i16()?) };
+        let length = if flexible { self.compact_length()? } else { i64::from(self.i16()?) };
         match length {
-            -1 => Ok(None),
+            ..0 => Ok(None),
             // Kafka caps strings at this even where the length field could say more.
             0..=0x7FFF => Ok(usize::try_from(length).ok()),
             _ => Err(DecodeError::InvalidLength(length)),
         }
     }
 
-    /// The length of bytes or records or the count of an array, or `None` for null.
+    /// The length of bytes or records or the count of an array, or `None` for null, which any
+    /// negative length says, as in Kafka.
     pub(crate) fn length(&mut self, flexible: bool) -> Result<Option<usize>, DecodeError> {
-        let length =
-            if flexible { i64::from(self.unsigned_varint()?) - 1 } else { i64::from(self.i32()?) };
-        match length {
-            -1 => Ok(None),
-            0..=0x7FFF_FFFF => Ok(usize::try_from(length).ok()),
-            _ => Err(DecodeError::InvalidLength(length)),
-        }
+        let length = if flexible { self.compact_length()? } else { i64::from(self.i32()?) };
+        Ok(usize::try_from(length).ok())
     }
 
-    /// The next `length` bytes as text.
-    pub(crate) fn text(&mut self, length: usize) -> Result<&'a str, DecodeError> {
-        std::str::from_utf8(self.take(length)?).map_err(|_| DecodeError::InvalidUtf8)
+    /// A length as flexible versions write it, which is a signed number of 32 bits in Kafka.
+    fn compact_length(&mut self) -> Result<i64, DecodeError> {
+        self.unsigned_varint().map(|n| i64::from(n.cast_signed().wrapping_sub(1)))
+    }
+
+    /// The next `length` bytes as text. What is not UTF-8 becomes U+FFFD, as in Kafka: clients in
+    /// languages without encoded strings name their groups and themselves in other encodings.
+    pub(crate) fn text(&mut self, length: usize) -> Result<Cow<'a, str>, DecodeError> {
+        let text = String::from_utf8_lossy(self.take(length)?);
+        if let Cow::Owned(owned) = &text {
+            self.memory_left =
+                self.memory_left.checked_sub(owned.len()).ok_or(DecodeError::TooManyElements)?;
+        }
+        Ok(text)
     }
 
     /// How many of `count` array elements to reserve memory for at first, having made sure that

@@ -19,6 +19,7 @@ fn a_request_travels_with_its_header_in_both_forms() {
         assert_eq!(RequestPrefix::parse(frame), Ok(prefix(3, version)));
         let (header, body) = parse_request_header(frame).unwrap();
         let key = ApiKey::Metadata;
+        let client_id = client_id.map(Cow::Borrowed);
         assert_eq!(header, RequestHeader { prefix: prefix(3, version), key, client_id });
         assert_eq!(decode_request(&frame[body..], version), Ok(request));
     }
@@ -81,10 +82,16 @@ fn broken_headers_are_errors() {
     assert_eq!(parse_request_header(&frame), malformed(end(2, 0)));
     let cut = [&frame[..], &[0, 9, b'x']].concat();
     assert_eq!(parse_request_header(&cut), malformed(end(9, 1)));
-    let garbled = [&frame[..], &[0, 1, 0xFF]].concat();
-    assert_eq!(parse_request_header(&garbled), malformed(DecodeError::InvalidUtf8));
-    let negative = [&frame[..], &[0xFF, 0xF0]].concat();
-    assert_eq!(parse_request_header(&negative), malformed(DecodeError::InvalidLength(-16)));
+}
+
+#[test]
+fn a_client_may_call_itself_anything() {
+    let client_id = |bytes: &[u8]| {
+        let frame = [&[0, 3, 0, 8, 0, 0, 0, 7], bytes].concat();
+        parse_request_header(&frame).unwrap().0.client_id.map(Cow::into_owned)
+    };
+    assert_eq!(client_id(&[0, 2, b'a', 0xFF]).as_deref(), Some("a\u{FFFD}"));
+    assert_eq!(client_id(&[0xFF, 0xF0]), None);
 }
 
 #[test]

@@ -40,11 +40,16 @@ pub(super) fn only_batch(bytes: &[u8], rules: &BatchRules) -> Result<usize, Inva
     if peek(bytes.get(batch_bytes..).unwrap_or_default())?.is_some() {
         return Err(invalid("exactly one record batch per partition can be produced"));
     }
+    Ok(batch_bytes)
+}
+
+/// Clients cannot say where their records go.
+pub(super) fn check_base_offset(bytes: &[u8], rules: &BatchRules) -> Result<(), InvalidBatch> {
     let base_offset = bytes.first_chunk().copied().map_or(0, i64::from_be_bytes);
     if rules.client && base_offset != 0 {
         return Err(invalid("the base offset of a produced batch must be 0"));
     }
-    Ok(batch_bytes)
+    Ok(())
 }
 
 /// Size and magic of the batch at the front of `bytes`; `None` if no whole one is there.

@@ -71,16 +71,15 @@ fn refuse(
     if rules.compacted && !shape.has_key {
         return Some(Refusal::NoKey);
     }
-    if header.attributes.timestamp_type() == TimestampType::LogAppendTime {
-        return Some(Refusal::ClaimsAppendTime);
-    }
     if rules.timestamp_type == TimestampType::CreateTime && timestamp != -1 {
         let age = i128::from(rules.now.0) - i128::from(timestamp);
-        if age > i128::from(rules.before_max_ms) || -age > i128::from(rules.after_max_ms) {
-            return Some(Refusal::TimestampOutOfRange(timestamp));
-        }
+        let out_of_range =
+            age > i128::from(rules.before_max_ms) || -age > i128::from(rules.after_max_ms);
+        return out_of_range.then_some(Refusal::TimestampOutOfRange(timestamp));
     }
-    None
+    // Where the producer's times count, the claim is dropped with the attribute.
+    let claims = header.attributes.timestamp_type() == TimestampType::LogAppendTime;
+    claims.then_some(Refusal::ClaimsAppendTime)
 }
 
 /// The records at fault: all are counted, some are named.
@@ -121,6 +120,6 @@ impl Refused {
             (ErrorCode::InvalidRecord, "missing key")
         };
         let message = Cow::Owned(format!("{} records refused for their {what}", self.count));
-        Err(InvalidBatch { error, message, record_errors: self.named })
+        Err(InvalidBatch { error, message, record_errors: self.named, before_log: false })
     }
 }

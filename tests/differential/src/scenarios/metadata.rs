@@ -164,6 +164,7 @@ pub fn pages(s: &mut Session) -> Result<(), Failure> {
     s.ask("of one before the cursor", 0, &request(&["page-a"], 9, Some(("page-b", 0))))?;
     s.ask("twice", 0, &request(&["page-a", "page-a"], 9, None))?;
     s.ask("unknown", 0, &request(&["nowhere", "page-a"], 9, None))?;
-    s.ask("invalid", 0, &request(&["a/b", "", ".."], 9, None))?;
+    s.ask("invalid", 0, &request(&["a/b", ".."], 9, None))?;
+    s.ask("unnamed", 0, &request(&[""], 9, None))?;
     s.ask("internal", 0, &request(&["__consumer_offsets"], 9, None)).map(|_| ())
 }

@@ -4,11 +4,11 @@ use super::broker_table;
 use crate::keys::types::ConfigKey;
 
 broker_table! { NETWORK;
-    "listeners": String = Some("PLAINTEXT://127.0.0.1:9092"), Any, PerBroker,
+    "listeners": String = Some("PLAINTEXT://127.0.0.1:9092"), Any, ReadOnly,
         "Where this node listens, as NAME://host:port, separated by commas.";
     "advertised.listeners": String = None, Any, ReadOnly,
         "The addresses clients are told to connect to; those of listeners when not set.";
-    "listener.security.protocol.map": String = Some("PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL"), Any, PerBroker,
+    "listener.security.protocol.map": String = Some("PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL"), Any, ReadOnly,
         "Which security protocol each listener name stands for.";
     "inter.broker.listener.name": String = None, Any, ReadOnly,
         "The listener that brokers use among themselves.";
