@@ -159,8 +159,8 @@ fn refusals_are_kafkas_and_change_nothing() {
         ),
         (
             resource(4, ""),
-            &[(SET, "listeners", Some("PLAINTEXT://a:1"))],
-            "INVALID_REQUEST: Cannot update these configs at default cluster level, broker id must be specified: Set(listeners)",
+            &[(SET, "ssl.keystore.location", Some("/a"))],
+            "INVALID_REQUEST: Cannot update these configs at default cluster level, broker id must be specified: Set(ssl.keystore.location)",
         ),
         (
             resource(4, ""),
