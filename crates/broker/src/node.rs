@@ -6,6 +6,7 @@
 //! stop:   no new requests ► groups and controller ► metadata quorum ► storage sealed
 //! ```
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use chronik_env::Env;
 use chronik_log::Storage;
 use chronik_net::{Connection, Frame, Reply, Service};
+use chronik_raft::bootstrap::{Decision, Role};
 use chronik_raft::{Member, MetadataNode};
 use chronik_types::Uuid;
 use parking_lot::Mutex;
@@ -93,9 +95,8 @@ impl Node {
             "storage open"
         );
         let completions = tokio::spawn(completions.run());
-        let metadata =
-            MetadataNode::start(env.clone(), storage.clone(), raft_options(&options, &identity))
-                .await?;
+        let quorum = raft_options(&env, &options, &identity);
+        let metadata = MetadataNode::start(env.clone(), storage.clone(), quorum).await?;
         let (metrics, registry) = Metrics::new();
         let (handle, controller) = controller_runtime::start(
             env.clone(),
@@ -199,15 +200,26 @@ impl Node {
     }
 }
 
-fn raft_options(options: &Options, identity: &Identity) -> chronik_raft::Options {
+/// A quorum of this node alone.
+fn raft_options(env: &Env, options: &Options, identity: &Identity) -> chronik_raft::Options {
     let directory = identity.directories.first().copied().unwrap_or_default();
     let member = Member { directory, endpoint: String::new(), stands: true };
+    let peer = chronik_peer::Identity {
+        cluster_id: Some(identity.cluster_id),
+        node_id: options.node_id,
+        directory_id: directory,
+        incarnation: env.rng.uuid(),
+    };
+    let peer = Arc::new(chronik_peer::IdentityCell::new(peer));
+    let founders = BTreeMap::from([(options.node_id, member.clone())]);
     chronik_raft::Options {
         node_id: options.node_id,
-        founders: Some(std::collections::BTreeMap::from([(options.node_id, member.clone())])),
         member,
         snapshot_dir: first_dir(options).join("metadata-snapshots"),
         times: options.election,
+        voters: vec![options.node_id],
+        decision: Decision { cluster_id: identity.cluster_id, role: Role::Initialise(founders) },
+        peers: chronik_peer::Peers::new(env.clone(), peer, chronik_peer::Options::default()),
     }
 }
 

@@ -152,7 +152,7 @@ impl Judge {
                     tokio::time::sleep(left).await;
                 } else {
                     // A quorum may be in touch again.
-                    drop(data.changed().await);
+                    let _ = data.changed().await;
                 }
             };
             tokio::select! {

@@ -9,11 +9,16 @@
 //! releasing answers (`chronik-broker`).
 
 mod appended_at;
+pub mod bootstrap;
+mod endpoint;
 mod entry_codec;
 mod flushes;
 mod gate;
+mod inbound;
+mod join;
 mod log_reader;
 mod log_store;
+mod member_mark;
 mod membership;
 mod network;
 mod node;

@@ -31,6 +31,7 @@ use crate::appended_at::AppendedAt;
 use crate::entry_codec;
 use crate::flushes::{Flushes, Waiter};
 use crate::log_reader::{LogReader, Window};
+use crate::member_mark::MemberMark;
 use crate::recent::Recent;
 use crate::type_config::{Entry, LogId, TypeConfig, Vote, epoch_of, log_id, offset_of};
 use crate::vote_codec;
@@ -56,6 +57,7 @@ pub(crate) struct Shared {
     pub window: Mutex<Window>,
     storage: Storage,
     flushes: Arc<Flushes>,
+    mark: MemberMark,
     progress: Mutex<Progress>,
 }
 
@@ -87,6 +89,7 @@ impl LogStore {
         storage: Storage,
         log: Arc<Log>,
         flushes: Arc<Flushes>,
+        mark: MemberMark,
     ) -> io::Result<Self> {
         let vote = storage.vote().map(|bytes| vote_codec::decode(&bytes)).transpose()?;
         flushes.watch(&log);
@@ -98,6 +101,7 @@ impl LogStore {
             window: Mutex::default(),
             storage,
             flushes,
+            mark,
             progress: Mutex::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -105,6 +109,17 @@ impl LogStore {
 
     fn reader(&self) -> LogReader {
         LogReader::new(Arc::clone(&self.shared))
+    }
+
+    /// Whether nothing was ever voted for or appended here.
+    pub fn is_empty(&self) -> bool {
+        self.shared.vote.lock().is_none() && self.shared.log.end() == Offset::ZERO
+    }
+
+    /// Whether this directory has ever known a leader.
+    pub fn had_leader(&self) -> bool {
+        let voted = self.shared.vote.lock().is_some_and(|vote| vote.committed);
+        voted || self.shared.log.end() != Offset::ZERO
     }
 
     /// The end of what this directory knew to be committed when it was last written.
@@ -223,6 +238,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         self.shared.storage.save_vote(vote_codec::encode(vote)).await.map_err(io::Error::other)?;
+        self.shared.mark.set().await?;
         let before = self.shared.vote.lock().replace(*vote);
         let counts = &mut self.shared.progress.lock().counts;
         let known = before.is_some_and(|before| before.leader_id == vote.leader_id);

@@ -64,6 +64,15 @@ impl MembershipError {
     }
 }
 
+/// As what a node is to take part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// As the membership or, the first time, the node itself says.
+    AsItIs,
+    /// As a voter, because an operator says so.
+    Voter,
+}
+
 type Changes = ChangeMembers<u64, Member>;
 
 impl MetadataNode {
@@ -77,7 +86,7 @@ impl MetadataNode {
         member: Member,
         deadline: Monotonic,
     ) -> Result<(), MembershipError> {
-        self.within(deadline, self.admit(node, member)).await
+        self.within(deadline, self.admit(node, member, Wish::AsItIs)).await
     }
 
     /// Makes `member` a voter once it has caught up; adds it first if it takes no part yet.
@@ -94,9 +103,8 @@ impl MetadataNode {
         if known.is_some_and(|known| known.voter && known.member.directory == member.directory) {
             return Err(MembershipError::DuplicateVoter(node));
         }
-        let member = Member { stands: true, ..member };
         let change = async {
-            self.admit(node, member).await?;
+            self.admit(node, member, Wish::Voter).await?;
             while !self.promote_if_caught_up(node).await? {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
@@ -130,19 +138,24 @@ impl MetadataNode {
         self.within(deadline, change).await
     }
 
-    /// One step towards `member` taking part as it says.
+    /// Makes `member` take part. Whether it stands, it says itself only when it comes for the first
+    /// time; from then on the membership says so, whatever its configuration.
     pub(crate) async fn admit(
         &self,
         node: BrokerId,
         member: Member,
+        wish: Wish,
     ) -> Result<(), MembershipError> {
         let _turn = self.membership.lock().await;
         let id = node_of(node);
+        let to_vote = wish == Wish::Voter;
         let Some(known) = self.member(node) else {
+            let member = Member { stands: member.stands || to_vote, ..member };
             return self.change(Changes::AddNodes(BTreeMap::from([(id, member)]))).await;
         };
+        let stands = known.voter || known.member.stands || to_vote;
+        let member = Member { stands, ..member };
         if known.member.directory == member.directory {
-            let member = Member { stands: known.member.stands || member.stands, ..member };
             if known.member == member {
                 return Ok(());
             }
@@ -150,7 +163,6 @@ impl MetadataNode {
         }
         self.refuse_if_in_touch(&known)?;
         tracing::warn!(node = node.0, "a node has come back with another directory");
-        let stands = known.voter || known.member.stands;
         if known.voter {
             if self.members().iter().filter(|member| member.voter).count() == 1 {
                 return Err(MembershipError::LastVoter(node));
@@ -158,7 +170,6 @@ impl MetadataNode {
             self.change(Changes::RemoveVoters(BTreeSet::from([id]))).await?;
         }
         self.change(Changes::RemoveNodes(BTreeSet::from([id]))).await?;
-        let member = Member { stands: stands || member.stands, ..member };
         self.change(Changes::AddNodes(BTreeMap::from([(id, member)]))).await
     }
 

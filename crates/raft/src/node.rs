@@ -13,17 +13,20 @@ use chronik_env::Env;
 use chronik_journal::Class;
 use chronik_log::{LogConfig, LogListener, Storage};
 use chronik_metadata::{Image, MetadataBatch};
-use chronik_types::{BrokerId, LeaderEpoch, Offset, TopicPartition};
+use chronik_peer::{Message, Peers};
+use chronik_types::{BrokerId, LeaderEpoch, Monotonic, Offset, TopicPartition, Uuid};
 use openraft::Raft;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::errors::{Fatal, InitializeError, RaftError};
 use openraft::impls::ProgressResponder;
 use tokio::sync::watch;
 
+use crate::bootstrap::{Decision, Local, Role, probed};
 use crate::flushes::Flushes;
 use crate::gate::{Gate, Judge, Lease};
 use crate::log_store::{LogStore, VoteCounts};
-use crate::network::NoPeers;
+use crate::member_mark::MemberMark;
+use crate::network::Network;
 use crate::proposal::{AppliedHere, Proposal, ProposeError, Proposed};
 use crate::settings::{self, ElectionTimes, InvalidSettings};
 use crate::snapshot_file::SnapshotFiles;
@@ -37,7 +40,6 @@ use crate::type_config::{
 pub const METADATA_TOPIC: &str = "__chronik_metadata";
 
 /// What the metadata quorum needs to know of this node.
-#[derive(Clone)]
 pub struct Options {
     /// This node's number.
     pub node_id: BrokerId,
@@ -47,8 +49,12 @@ pub struct Options {
     pub snapshot_dir: PathBuf,
     /// Elections and heartbeats.
     pub times: ElectionTimes,
-    /// The first voters, if this node is the one that makes the cluster; used on an empty log only.
-    pub founders: Option<BTreeMap<BrokerId, Member>>,
+    /// The configured voters: whom to ask when no leader is known.
+    pub voters: Vec<BrokerId>,
+    /// Which cluster, and as what this node goes on ([`crate::bootstrap`]).
+    pub decision: Decision,
+    /// The other nodes.
+    pub peers: Peers,
 }
 
 /// The metadata log is cut by snapshots, never by time or size, and has no producers.
@@ -78,6 +84,13 @@ pub enum StartError {
     /// openraft refused to start or stopped at once.
     #[error("the metadata quorum could not be started: {0}")]
     Raft(#[from] Fatal<TypeConfig>),
+    /// This directory has voted, and its vote is gone.
+    #[error(
+        "the journal of a directory that is a voter of the metadata quorum is gone ({0} says it \
+         was there); restore the journal, or remove the data directories so that this node joins \
+         as a new one"
+    )]
+    Lost(PathBuf),
     /// The first membership could not be written.
     #[error("the metadata quorum could not be initialised: {0}")]
     Initialize(String),
@@ -102,6 +115,14 @@ pub struct MetadataNode {
     committed: watch::Receiver<Committed>,
     lease: watch::Receiver<Lease>,
     pub(crate) node_id: BrokerId,
+    /// This node as a member.
+    pub(crate) own: Member,
+    pub(crate) cluster_id: Uuid,
+    pub(crate) voters: Arc<Vec<BrokerId>>,
+    pub(crate) peers: Peers,
+    pub(crate) started: Monotonic,
+    /// There was a leader before this start: it may be owed a lease.
+    pub(crate) had_leader: bool,
     /// The one queue of membership changes.
     pub(crate) membership: Arc<tokio::sync::Mutex<()>>,
     /// How long a quorum's acknowledgement makes this node the only leader.
@@ -125,15 +146,22 @@ impl MetadataNode {
             Class::Metadata,
             Arc::clone(&flushes) as Arc<dyn LogListener>,
         )?;
-        let files = SnapshotFiles::new(options.snapshot_dir);
+        let mark = MemberMark::read(&env, &options.snapshot_dir);
+        let files = SnapshotFiles::new(options.snapshot_dir.clone());
         let (state, committed) = MetadataState::load(env.clone(), files)?;
         tracing::info!("Metadata WAL created (topic='{METADATA_TOPIC}', partition=0)");
-        let store = LogStore::new(env.clone(), storage, log, flushes)?;
+        let store = LogStore::new(env.clone(), storage, log, flushes, mark.clone())?;
+        if mark.is_set() && store.is_empty() {
+            return Err(StartError::Lost(options.snapshot_dir));
+        }
         let snapshot_end = committed.borrow().end();
         let recovered_end = store.recovered_committed_end().await?.max(snapshot_end);
         let id = node_of(options.node_id);
-        let raft = Raft::new(id, config, NoPeers, store.clone(), state);
+        let (started, had_leader) = (env.clock.monotonic(), store.had_leader());
+        let network = Network::new(env.clone(), options.peers.clone());
+        let raft = Raft::new(id, config, network, store.clone(), state);
         let raft = seeded(&env.rng, raft).await?;
+        tracing::info!("Metadata WAL replication configured");
         let lease_time = options.times.election_max;
         let judge = Judge::new(raft.clone(), id, lease_time);
         let lease = judge.clone().watch();
@@ -145,18 +173,27 @@ impl MetadataNode {
             committed,
             lease,
             node_id: options.node_id,
+            own: options.member,
+            cluster_id: options.decision.cluster_id,
+            voters: Arc::new(options.voters),
+            peers: options.peers,
+            started,
+            had_leader,
             membership: Arc::default(),
             lease_time,
             recovered_end,
         };
-        node.begin(options.founders).await?;
+        tracing::info!("WalReceiver configured for metadata replication");
+        node.begin(options.decision.role).await?;
+        node.keep_addresses();
+        node.keep_joined();
         Ok(node)
     }
 
     /// Writes the first membership on an empty log; on another one stands for election at once if
     /// this node is the only voter, because it has nobody to wait for.
-    async fn begin(&self, founders: Option<BTreeMap<BrokerId, Member>>) -> Result<(), StartError> {
-        if let Some(founders) = founders {
+    async fn begin(&self, role: Role) -> Result<(), StartError> {
+        if let Role::Initialise(founders) = role {
             let members: BTreeMap<u64, Member> =
                 founders.into_iter().map(|(id, member)| (node_of(id), member)).collect();
             match self.raft.initialize(members).await {
@@ -281,6 +318,16 @@ impl MetadataNode {
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!(%error, "the metadata quorum did not stop cleanly");
         }
+    }
+
+    /// The answer to a question of [`crate::bootstrap`].
+    pub(crate) fn probed(&self) -> Message {
+        let local = if self.store.is_empty() {
+            Local::Formatted(self.cluster_id)
+        } else {
+            Local::Member(self.cluster_id)
+        };
+        probed(local, self.own.directory, &self.voters.iter().copied().collect())
     }
 
     /// The end of the log on this node.

@@ -1,0 +1,225 @@
+//! Appends to one follower: pipelined, answered in order, over one stream.
+//!
+//! openraft opens a session for each run of entries, and for every heartbeat. The stream outlives
+//! them: requests are numbered, and an answer to an earlier session's request is passed over.
+//!
+//! **Invariants**
+//! - Requests leave in the order in which openraft makes them; answers are given in that order.
+//! - What is unanswered is bounded, so that sending never waits for long while answers come in.
+//! - A stream on which nothing is answered for a while is replaced.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use chronik_peer::{Channel, Message, OpenError, PeerStream};
+use chronik_types::Monotonic;
+use futures_util::{Stream, StreamExt, stream};
+use openraft::base::BoxStream;
+use openraft::errors::RPCError;
+use openraft::raft::{AppendEntriesRequest, StreamAppendResult};
+use tokio::task::JoinHandle;
+
+use crate::network::messages::{AppendedHead, StreamHead, append, directory, head, kind, message};
+use crate::network::{Target, broken, malformed, unreachable};
+use crate::type_config::{TypeConfig, broker_of};
+
+/// Requests sent and not answered.
+const REQUESTS_MAX: usize = 128;
+/// Their bytes; one request always may be on its way.
+const BYTES_MAX: usize = 2 << 20;
+/// How long to try to connect. A heartbeat gives up earlier and finds what has come about.
+const CONNECT: Duration = Duration::from_secs(2);
+/// A stream that answers nothing for this long is not used any more.
+const MUTE: Duration = Duration::from_secs(1);
+
+type Answer = Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>;
+
+/// A request on its way.
+struct Outstanding {
+    number: u64,
+    bytes: usize,
+    sent: Monotonic,
+}
+
+struct Open {
+    stream: PeerStream,
+    next_number: u64,
+    /// In order; of earlier sessions first.
+    outstanding: VecDeque<Outstanding>,
+}
+
+/// The way to one follower, as long as its user lives.
+pub(super) struct AppendConnection {
+    target: Target,
+    open: Option<Open>,
+    /// A task of its own: a heartbeat that gives up does not give up the connection.
+    opening: Option<JoinHandle<Result<PeerStream, OpenError>>>,
+}
+
+/// A run of requests and its answers.
+struct Session<'s, S> {
+    connection: &'s mut AppendConnection,
+    /// `None` when it has ended.
+    input: Option<S>,
+    /// The first number of this session.
+    first: u64,
+}
+
+impl AppendConnection {
+    pub fn new(target: Target) -> Self {
+        Self { target, open: None, opening: None }
+    }
+
+    /// Sends what `input` yields, and yields the answers.
+    pub async fn run<'s, S>(
+        &'s mut self,
+        input: S,
+    ) -> Result<BoxStream<'s, Answer>, RPCError<TypeConfig>>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
+    {
+        self.drop_if_mute();
+        self.connect().await?;
+        let first = self.open.as_ref().map_or(0, |open| open.next_number);
+        let session = Session { connection: self, input: Some(input), first };
+        Ok(Box::pin(stream::unfold(Some(session), |session| async {
+            let mut session = session?;
+            match session.next().await {
+                Some(Ok(answer)) => {
+                    // A conflict or a higher vote ends the session, as openraft expects.
+                    let goes_on = answer.is_ok();
+                    Some((Ok(answer), goes_on.then_some(session)))
+                }
+                Some(Err(error)) => {
+                    session.connection.open = None;
+                    Some((Err(error), None))
+                }
+                None => None,
+            }
+        })))
+    }
+
+    fn drop_if_mute(&mut self) {
+        let now = self.target.env.clock.monotonic();
+        let oldest = self.open.as_ref().and_then(|open| open.outstanding.front());
+        if oldest.is_some_and(|oldest| now.since(oldest.sent) > MUTE) {
+            self.open = None;
+        }
+    }
+
+    async fn connect(&mut self) -> Result<(), RPCError<TypeConfig>> {
+        if self.open.is_some() {
+            return Ok(());
+        }
+        let target = self.target.clone();
+        let opened = self.opening.get_or_insert_with(|| tokio::spawn(open(target))).await;
+        self.opening = None;
+        let stream = opened.map_err(|error| unreachable(&error))?;
+        let stream = stream.map_err(|error| unreachable(&error))?;
+        if stream.peer.directory_id != self.target.member.directory {
+            let why = malformed(&super::Malformed("another directory answers".to_owned()));
+            return Err(why);
+        }
+        self.open = Some(Open { stream, next_number: 0, outstanding: VecDeque::new() });
+        Ok(())
+    }
+}
+
+async fn open(target: Target) -> Result<PeerStream, OpenError> {
+    let first = StreamHead { to: directory(target.member.directory) };
+    let first = message(kind::APPEND_STREAM, &first);
+    let deadline = target.after(CONNECT);
+    target.peers.open(broker_of(target.node), Channel::Raft, first, deadline).await
+}
+
+/// What happened on a stream.
+enum Event {
+    Request(AppendEntriesRequest<TypeConfig>),
+    NoMoreRequests,
+    Answer(Option<Message>),
+}
+
+impl<S> Session<'_, S>
+where
+    S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin,
+{
+    /// The next answer; `None` when everything is answered and nothing more comes.
+    async fn next(&mut self) -> Option<Answer> {
+        loop {
+            let Some(open) = &mut self.connection.open else {
+                return Some(Err(broken("the stream was dropped").into()));
+            };
+            let awaited = open.outstanding.back().is_some_and(|last| last.number >= self.first);
+            if self.input.is_none() && !awaited {
+                return None;
+            }
+            let event = event(open, &mut self.input).await;
+            match event {
+                Event::NoMoreRequests => self.input = None,
+                Event::Request(request) => {
+                    if let Err(error) = self.send(&request).await {
+                        return Some(Err(error));
+                    }
+                }
+                Event::Answer(None) => return Some(Err(broken("the stream has ended").into())),
+                Event::Answer(Some(message)) => match self.answered(&message) {
+                    Ok(None) => {}
+                    Ok(Some(answer)) => return Some(Ok(answer)),
+                    Err(error) => return Some(Err(error)),
+                },
+            }
+        }
+    }
+
+    async fn send(
+        &mut self,
+        request: &AppendEntriesRequest<TypeConfig>,
+    ) -> Result<(), RPCError<TypeConfig>> {
+        let sent = self.connection.target.env.clock.monotonic();
+        let open = self.connection.open.as_mut().ok_or_else(|| broken("the stream was dropped"))?;
+        let message = append(open.next_number, request);
+        let bytes = message.bytes();
+        open.outstanding.push_back(Outstanding { number: open.next_number, bytes, sent });
+        open.next_number += 1;
+        let queued = open.stream.sender.send(message).await;
+        queued.map_err(|_| broken("the stream has ended").into())
+    }
+
+    /// The answer to a request of this session; nothing if it is to one of an earlier session.
+    fn answered(
+        &mut self,
+        message: &Message,
+    ) -> Result<Option<StreamAppendResult<TypeConfig>>, RPCError<TypeConfig>> {
+        let answer: AppendedHead =
+            head(message, kind::APPENDED).map_err(|error| malformed(&error))?;
+        let open = self.connection.open.as_mut().ok_or_else(|| broken("the stream was dropped"))?;
+        let asked = open.outstanding.pop_front();
+        if asked.is_none_or(|asked| asked.number != answer.number) {
+            return Err(broken("an answer is out of order").into());
+        }
+        if answer.number < self.first {
+            return Ok(None);
+        }
+        answer.outcome().map(Some).map_err(|error| malformed(&error))
+    }
+}
+
+async fn event<S>(open: &mut Open, input: &mut Option<S>) -> Event
+where
+    S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin,
+{
+    let bytes: usize = open.outstanding.iter().map(|request| request.bytes).sum();
+    let count = open.outstanding.len();
+    let room = count == 0 || (count < REQUESTS_MAX && bytes < BYTES_MAX);
+    let request = async {
+        match input {
+            Some(input) if room => input.next().await,
+            _ => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        answer = open.stream.receiver.next() => Event::Answer(answer),
+        request = request => request.map_or(Event::NoMoreRequests, Event::Request),
+    }
+}
