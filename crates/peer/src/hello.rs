@@ -54,3 +54,16 @@ pub struct Hello {
     /// After which silence it takes its peer for gone.
     pub mute_after: Duration,
 }
+
+impl Purpose {
+    pub(crate) fn from_wire(number: u32) -> Option<Self> {
+        [Self::Calls, Self::Stream].into_iter().find(|purpose| purpose.on_wire() == number)
+    }
+
+    pub(crate) fn on_wire(self) -> u32 {
+        match self {
+            Self::Calls => 1,
+            Self::Stream => 2,
+        }
+    }
+}

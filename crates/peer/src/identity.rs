@@ -48,7 +48,15 @@ impl IdentityCell {
         });
     }
 
-    pub(crate) fn subscribe(&self) -> watch::Receiver<Identity> {
-        self.identity.subscribe()
+    /// Done when this node does not call itself `before` any more.
+    pub(crate) async fn changed_from(&self, before: &Identity) {
+        if before.cluster_id.is_none() {
+            let mut identity = self.identity.subscribe();
+            if identity.wait_for(|now| now != before).await.is_ok() {
+                return;
+            }
+        }
+        // The invariant: nothing changes any more.
+        std::future::pending().await
     }
 }
