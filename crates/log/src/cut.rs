@@ -65,7 +65,7 @@ impl Log {
                 let segment = written.segments.from(holds).first().copied();
                 let segment = segment.filter(|segment| segment.base < end);
                 let (Some(dir), Some(segment)) = (written.segments.dir.clone(), segment) else {
-                    return self.cut(&mut state, end, Some(Place { end, cut: None }));
+                    return self.cut(&mut state, end, Some(Place { end, cut: None, reached: end }));
                 };
                 (dir, segment, seen)
             };
@@ -252,6 +252,8 @@ pub(crate) struct Place {
     pub(crate) end: Offset,
     /// The segment it lies in, by its base, and where in its file.
     pub(crate) cut: Option<(Offset, u64)>,
+    /// Where the batches before it end: there, unless something between is missing.
+    pub(crate) reached: Offset,
 }
 
 /// The last batch boundary at or below `target` in a segment that begins below it, and where it is
@@ -262,7 +264,7 @@ pub(crate) fn find_boundary(
     segment: &Segment,
     target: Offset,
 ) -> Result<Place, DiskError> {
-    let place = |end, at| Place { end, cut: Some((segment.base, at)) };
+    let place = |end, at, reached| Place { end, cut: Some((segment.base, at)), reached };
     let index = read_index(files, &path_of(dir, segment.base, "index"))?;
     let relative = target.since(segment.base);
     let (_, last) = offset_index::valid_prefix(&index, segment.bytes, relative);
@@ -270,18 +272,19 @@ pub(crate) fn find_boundary(
     let path = path_of(dir, segment.base, "log");
     let file = files.read(&path)?;
     let mut scan = Scan::new(&file, &path, from, segment.bytes);
-    let mut position = from;
+    let (mut position, mut reached) = (from, segment.base);
     while let Some((at, header)) = scan.next()? {
         if header.base_offset >= target {
-            return Ok(place(target, at));
+            return Ok(place(target, at, target));
         }
         if header.last_offset() >= target {
-            return Ok(place(header.base_offset, at));
+            return Ok(place(header.base_offset, at, header.base_offset));
         }
         position = at + u64::from(header.batch_bytes);
-        if header.next_offset() == target {
+        reached = header.next_offset();
+        if reached == target {
             break;
         }
     }
-    Ok(place(target, position))
+    Ok(place(target, position, reached))
 }

@@ -237,15 +237,8 @@ fn find_segments(
     segments.cut_unproved = replayed.reset || replayed.flushed_end < flushed.end;
     if replayed.reset {
         segments.reset(replayed.flushed_end);
-    } else if replayed.flushed_end < flushed.end
-        && (needed || !segments.producers_known_at(replayed.flushed_end))
-    {
-        cut_segments(shared, &dir, &mut segments, replayed.flushed_end)?;
     } else if replayed.flushed_end < flushed.end {
-        // The start has passed what the truncation left, and nothing in it is needed: some of its
-        // files may be gone, and where the others end says nothing about it.
-        segments.truncate(replayed.flushed_end, None);
-        segments.drop_below(replayed.flushed_end);
+        cut_segments(shared, &dir, &mut segments, replayed.flushed_end, needed)?;
     } else if active_len.is_none() {
         // The start had passed the last segment, and its files are gone; what is left of earlier
         // ones was to go with it.
@@ -257,18 +250,25 @@ fn find_segments(
     Ok(segments)
 }
 
-/// A truncation is in the journal: the segments end at `end` now.
+/// A truncation is in the journal: the segments end at `end` now. If the start has passed what it
+/// left, nothing of that is `needed`, and some of its files may be gone already.
 fn cut_segments(
     shared: &Arc<Shared>,
     dir: &Path,
     segments: &mut Segments,
     end: Offset,
+    needed: bool,
 ) -> Result<(), LogError> {
     let holds = Offset(end.0.saturating_sub(1));
     let segment = segments.from(holds).first().copied().filter(|segment| segment.base < end);
     let mut cut = None;
     if let Some(segment) = segment {
         let place = find_boundary(&shared.files, dir, &segment, end)?;
+        if place.reached < end && !needed {
+            segments.truncate(end, None);
+            segments.drop_below(end);
+            return Ok(());
+        }
         if place.end != end {
             let path = path_of(dir, segment.base, "log");
             let position = place.cut.map_or(0, |(_, position)| position);
