@@ -13,12 +13,14 @@ use tokio::sync::watch;
 use crate::Broker;
 use crate::controller_runtime::heartbeats;
 use crate::coordinator_runtime::Groups;
+use crate::replication::{Follows, Replication};
 
 /// Starts the tasks; they end when `stop` turns true.
 pub(crate) fn spawn(broker: &Arc<Broker>, stop: &watch::Receiver<bool>) {
     tokio::spawn(until(stop.clone(), flush(Arc::clone(broker))));
     tokio::spawn(until(stop.clone(), retention(Arc::clone(broker))));
     tokio::spawn(until(stop.clone(), follow_image(Arc::clone(broker))));
+    tokio::spawn(until(stop.clone(), Replication::run(Arc::clone(broker))));
     tokio::spawn(until(stop.clone(), count_leaders(Arc::clone(broker))));
     let beats = heartbeats(
         broker.controller.clone(),
@@ -63,6 +65,7 @@ async fn follow_image(broker: Arc<Broker>) {
     let mut committed = broker.committed.clone();
     let mut seen = committed.borrow_and_update().image.clone();
     set_aside_strays(&broker, &seen).await;
+    Follows::follow_all(&broker, &seen);
     while committed.changed().await.is_ok() {
         let image = committed.borrow_and_update().image.clone();
         let changes = chronik_metadata::delta(&seen, &image);
@@ -95,13 +98,21 @@ async fn count_leaders(broker: Arc<Broker>) {
 async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes) {
     let me = broker.options.node_id;
     for topic in &changes.deleted {
-        for (partition, _) in topic.partitions.iter() {
-            delete(broker, TopicPartition { topic_id: topic.id, partition }).await;
+        for (partition, state) in topic.partitions.iter() {
+            let tp = TopicPartition { topic_id: topic.id, partition };
+            delete(broker, tp).await;
+            Replication::image_changed(broker, tp, Some(state.leader));
         }
         broker.partitions.forget(topic.id);
     }
     if !changes.deleted.is_empty() {
         Groups::topics_deleted(broker, &changes.deleted).await;
+    }
+    for topic in &changes.created {
+        for (partition, _) in topic.partitions.iter() {
+            let tp = TopicPartition { topic_id: topic.id, partition };
+            Replication::image_changed(broker, tp, None);
+        }
     }
     for topic in &changes.changed {
         for &partition in &topic.partitions {
@@ -111,6 +122,8 @@ async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes) {
             if !broker.partitions.follow(tp) && had_replica {
                 delete(broker, tp).await;
             }
+            let old_leader = before.map(|state| state.leader);
+            Replication::image_changed(broker, tp, old_leader);
         }
         if topic.configs {
             broker.partitions.reconfigure(image, topic.new.id);

@@ -45,6 +45,7 @@ pub(crate) struct Said {
     pub high_watermark: i64,
     pub log_start: i64,
     pub diverging: bool,
+    pub elsewhere: bool,
 }
 
 /// How a request takes part in sessions.
@@ -246,7 +247,7 @@ impl Session {
         {
             self.push(key, cached);
         }
-        changed || said.error || said.diverging || said.bytes > 0
+        changed || said.error || said.diverging || said.elsewhere || said.bytes > 0
     }
 }
 
@@ -272,7 +273,14 @@ mod tests {
     }
 
     fn said(bytes: usize, high_watermark: i64) -> Said {
-        Said { error: false, bytes, high_watermark, log_start: 0, diverging: false }
+        Said {
+            error: false,
+            bytes,
+            high_watermark,
+            log_start: 0,
+            diverging: false,
+            elsewhere: false,
+        }
     }
 
     fn ask(id: i32, epoch: i32) -> Asked {

@@ -22,6 +22,7 @@ mod coordinator_runtime;
 mod fetch_sessions;
 mod identity;
 mod incarnations;
+mod internal_service;
 mod latch;
 mod metrics;
 mod node;
@@ -29,6 +30,7 @@ mod options;
 mod partition;
 mod partitions;
 mod progress;
+mod replication;
 mod role;
 mod router;
 mod topic_settings;
@@ -51,6 +53,7 @@ use crate::coordinator_runtime::Groups;
 use crate::fetch_sessions::FetchSessions;
 use crate::metrics::Metrics;
 use crate::partitions::Partitions;
+use crate::replication::Replication;
 
 /// Everything a handler may use. Made whole by [`Node::start`]; nothing in it is optional.
 pub(crate) struct Broker {
@@ -62,6 +65,7 @@ pub(crate) struct Broker {
     /// The committed image and its position.
     pub committed: watch::Receiver<Committed>,
     pub partitions: Partitions,
+    pub replication: Replication,
     pub controller: ControllerHandle,
     pub groups: Groups,
     pub fetch_sessions: Mutex<FetchSessions>,

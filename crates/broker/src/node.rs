@@ -16,6 +16,7 @@ use std::time::Duration;
 use chronik_env::Env;
 use chronik_log::Storage;
 use chronik_net::{Connection, Frame, Reply, Service};
+use chronik_peer::{IdentityCell, PeerService, Peers};
 use chronik_raft::bootstrap::{Decision, Role};
 use chronik_raft::{Member, MetadataNode};
 use chronik_types::Uuid;
@@ -30,9 +31,11 @@ use crate::coordinator_runtime::Groups;
 use crate::fetch_sessions::FetchSessions;
 use crate::identity::{self, Identity, IdentityError};
 use crate::incarnations::Incarnations;
+use crate::internal_service::InternalService;
 use crate::metrics::{self, ImageMetrics, Metrics, StorageMetrics};
 use crate::options::Options;
 use crate::partitions::Partitions;
+use crate::replication::Replication;
 use crate::topic_settings::SettingsSource;
 use crate::{Broker, READS_MAX, api, background, router};
 
@@ -95,7 +98,8 @@ impl Node {
             "storage open"
         );
         let completions = tokio::spawn(completions.run());
-        let quorum = raft_options(&env, &options, &identity);
+        let peers = peers(&env, &options, &identity);
+        let quorum = raft_options(&options, &identity, peers.clone());
         let metadata = MetadataNode::start(env.clone(), storage.clone(), quorum).await?;
         let (metrics, registry) = Metrics::new();
         let (handle, controller) = controller_runtime::start(
@@ -116,9 +120,16 @@ impl Node {
             &mut registry.lock(),
             Box::new(StorageMetrics { storage: storage.clone() }),
         );
-        let broker =
-            Arc::new(assemble(env, options, &identity, storage, metadata, handle, metrics));
         let (stop, stopped) = watch::channel(false);
+        let replication = Replication::new(
+            options.node_id,
+            options.cluster.replica_lag_max,
+            Arc::clone(&env.clock),
+            peers,
+            stopped.clone(),
+        );
+        let parts = Parts { storage, metadata, controller: handle, metrics, replication };
+        let broker = Arc::new(assemble(env, options, &identity, parts));
         let node = Self { broker, registry, stop, completions, controller };
         node.register(&identity, report.lossy).await?;
         Groups::attach(&node.broker);
@@ -149,6 +160,12 @@ impl Node {
     #[must_use]
     pub fn service(&self) -> Arc<impl Service + use<>> {
         Arc::new(Requests { broker: Arc::clone(&self.broker) })
+    }
+
+    /// What answers the other nodes.
+    #[must_use]
+    pub fn internal_service(&self) -> Arc<dyn PeerService> {
+        Arc::new(InternalService { broker: Arc::clone(&self.broker) })
     }
 
     /// The metrics of this node.
@@ -201,16 +218,9 @@ impl Node {
 }
 
 /// A quorum of this node alone.
-fn raft_options(env: &Env, options: &Options, identity: &Identity) -> chronik_raft::Options {
+fn raft_options(options: &Options, identity: &Identity, peers: Peers) -> chronik_raft::Options {
     let directory = identity.directories.first().copied().unwrap_or_default();
     let member = Member { directory, endpoint: String::new(), stands: true };
-    let peer = chronik_peer::Identity {
-        cluster_id: Some(identity.cluster_id),
-        node_id: options.node_id,
-        directory_id: directory,
-        incarnation: env.rng.uuid(),
-    };
-    let peer = Arc::new(chronik_peer::IdentityCell::new(peer));
     let founders = BTreeMap::from([(options.node_id, member.clone())]);
     chronik_raft::Options {
         node_id: options.node_id,
@@ -219,7 +229,7 @@ fn raft_options(env: &Env, options: &Options, identity: &Identity) -> chronik_ra
         times: options.election,
         voters: vec![options.node_id],
         decision: Decision { cluster_id: identity.cluster_id, role: Role::Initialise(founders) },
-        peers: chronik_peer::Peers::new(env.clone(), peer, chronik_peer::Options::default()),
+        peers,
     }
 }
 
@@ -245,15 +255,29 @@ fn storage_options(options: &Options, identity: &Identity) -> chronik_log::Optio
     storage
 }
 
-fn assemble(
-    env: Env,
-    options: Options,
-    identity: &Identity,
+/// This node among the others.
+fn peers(env: &Env, options: &Options, identity: &Identity) -> Peers {
+    let identity = chronik_peer::Identity {
+        cluster_id: Some(identity.cluster_id),
+        node_id: options.node_id,
+        directory_id: identity.directories.first().copied().unwrap_or_default(),
+        incarnation: env.rng.uuid(),
+    };
+    let identity = Arc::new(IdentityCell::new(identity));
+    Peers::new(env.clone(), identity, chronik_peer::Options::default())
+}
+
+/// What a broker is made of.
+struct Parts {
     storage: Storage,
     metadata: MetadataNode,
     controller: controller_runtime::ControllerHandle,
     metrics: Metrics,
-) -> Broker {
+    replication: Replication,
+}
+
+fn assemble(env: Env, options: Options, identity: &Identity, parts: Parts) -> Broker {
+    let Parts { storage, metadata, controller, metrics, replication } = parts;
     let committed = metadata.committed();
     let settings = SettingsSource::new(
         options.node_id,
@@ -262,7 +286,14 @@ fn assemble(
         options.decompressed_batch_max_bytes,
     );
     Broker {
-        partitions: Partitions::new(options.node_id, storage.clone(), committed.clone(), settings),
+        partitions: Partitions::new(
+            options.node_id,
+            storage.clone(),
+            committed.clone(),
+            settings,
+            Arc::clone(&replication.leading),
+        ),
+        replication,
         groups: Groups::new(&options),
         fetch_sessions: Mutex::new(FetchSessions::new(options.fetch_session_slots)),
         producer_ids: api::init_producer_id::ProducerIds::default(),

@@ -9,15 +9,18 @@
 //! **Not here:** which role it has (`role`, by the committed image), what the log does.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
-use chronik_log::{AppendError, Appended, Log, LogListener, Origin, Permit};
+use bytes::Bytes;
+use chronik_log::{Appended, CutError, Log, LogListener, Origin, Permit};
+use chronik_metadata::Partition as PartitionState;
 use chronik_protocol::validate::ValidBatch;
 use chronik_types::{ErrorCode, LeaderEpoch, Offset, TopicPartition};
 use parking_lot::RwLock;
 
 use crate::api::error::{Refusal, refusal_of_append};
 use crate::progress::Progress;
+use crate::replication::{Leading, Led};
 use crate::role::Role;
 use crate::topic_settings::TopicSettings;
 
@@ -37,8 +40,10 @@ pub(crate) struct Partition {
     settings: RwLock<Arc<TopicSettings>>,
     /// Who leads; this broker itself, or another, for the whole tenure.
     role: Role,
-    /// The epoch of the role; raised by [`Partition::lead`] only.
+    /// The epoch of the role; raised by [`Partition::follow`] only.
     epoch: AtomicI32,
+    /// Whether other replicas wait for what is appended here.
+    is_replicated: AtomicBool,
     /// Held by appends; true when the tenure is over.
     ended: RwLock<bool>,
 }
@@ -54,10 +59,22 @@ impl Partition {
         role: Role,
     ) -> Self {
         let settings = RwLock::new(settings);
-        let progress = Progress::new(role, &log);
-        events.tell(Arc::clone(&progress), &log);
-        let (epoch, ended) = (AtomicI32::new(role.epoch().0), RwLock::new(false));
-        Self { tp, topic, log, progress, events, settings, role, epoch, ended }
+        let progress = match role {
+            Role::Leader(_) => Progress::alone(&log),
+            Role::Follower { .. } => Progress::follower(&log),
+        };
+        Self {
+            tp,
+            topic,
+            log,
+            progress,
+            events,
+            settings,
+            role,
+            epoch: AtomicI32::new(role.epoch().0),
+            is_replicated: AtomicBool::new(false),
+            ended: RwLock::new(false),
+        }
     }
 
     /// The tenure that follows this one, which has ended.
@@ -99,23 +116,58 @@ impl Partition {
         }
     }
 
-    /// Leads in `epoch` from the end of the log on. An epoch not above the present one changes
-    /// nothing.
-    ///
-    /// # Errors
-    /// When the log has seen a later one.
-    pub fn lead(&self, epoch: LeaderEpoch) -> Result<(), AppendError> {
-        if epoch > self.log.leader_epoch() {
-            self.log.begin_epoch(epoch)?;
+    /// Goes on, or begins, in a state of the committed image that is of this tenure. From then on
+    /// the log tells its progress.
+    pub fn follow(&self, state: &PartitionState, leading: &Arc<Leading>) {
+        if self.is_leader() {
+            self.lead(state, leading);
         }
-        self.epoch.fetch_max(epoch.0, Ordering::AcqRel);
-        Ok(())
+        self.events.tell(&self.progress, &self.log);
     }
 
-    /// The tenure is over: nothing is appended any more, and whoever waits hears of it.
+    /// Leads in the epoch of `state` from the end of the log on.
+    fn lead(&self, state: &PartitionState, leading: &Arc<Leading>) {
+        let epoch = state.leader_epoch;
+        if epoch > self.log.leader_epoch()
+            && let Err(error) = self.log.begin_epoch(epoch)
+        {
+            // Its appends are refused until the image has an epoch that the log has not seen.
+            tracing::warn!(tp = %self.tp, %error, %epoch, "the leader epoch could not begin");
+        }
+        let before = LeaderEpoch(self.epoch.fetch_max(epoch.0, Ordering::AcqRel));
+        let has_others = state.replicas.len() > 1 || state.isr.len() > 1;
+        let had_others = self.is_replicated.fetch_or(has_others, Ordering::AcqRel);
+        if !has_others && !had_others {
+            return;
+        }
+        if epoch > before || !had_others {
+            let min_isr = self.settings().min_isr();
+            self.progress.lead(|| Led::new(leading, self.tp, state, min_isr, &self.log));
+        } else {
+            self.progress.committed(state);
+        }
+    }
+
+    /// Whether other replicas wait for what is appended here.
+    fn is_replicated(&self) -> bool {
+        self.is_replicated.load(Ordering::Acquire)
+    }
+
+    /// Whether `acks=all` must be refused: too few replicas are in sync.
+    pub fn lacks_replicas(&self) -> bool {
+        self.is_replicated() && self.progress.is_under_min_isr()
+    }
+
+    /// The tenure is over: nothing is appended any more, and whoever waits hears of it. Waits for
+    /// appends and cuts under way.
     pub fn end(&self) {
         *self.ended.write() = true;
         self.progress.close();
+    }
+
+    /// Whether the tenure is over.
+    pub fn has_ended(&self) -> bool {
+        *self.ended.read()
     }
 
     /// The topic's settings.
@@ -126,7 +178,11 @@ impl Partition {
     /// Replaces the topic's settings.
     pub fn set_settings(&self, settings: Arc<TopicSettings>) {
         self.log.set_config(Arc::clone(&settings.log));
+        let min_isr = settings.min_isr();
         *self.settings.write() = settings;
+        if self.is_replicated() {
+            self.progress.set_min_isr(min_isr);
+        }
     }
 
     /// Appends a validated batch as the leader. Its answer may leave when the progress reaches the
@@ -146,8 +202,56 @@ impl Partition {
             return Err(ErrorCode::NotLeaderOrFollower.into());
         }
         let appended = self.log.append_as_leader(permit, batch, self.leader_epoch(), origin);
-        appended.map_err(|error| refusal_of_append(&error))
+        let appended = appended.map_err(|error| refusal_of_append(&error))?;
+        if self.is_replicated() {
+            let end = appended.last_offset.next();
+            self.progress.appended(end);
+            if self.settings().log.write_caching {
+                // What the log said of it came before the leader knew of the append.
+                self.progress.durable(end);
+            }
+        }
+        Ok(appended)
     }
+
+    /// Appends what the leader has sent.
+    ///
+    /// # Errors
+    /// When it does not fit, or the tenure has ended; nothing is appended then.
+    pub fn append_replicated(&self, permit: &mut Permit, batches: Bytes) -> Result<(), Refusal> {
+        let ended = self.ended.read();
+        if *ended || self.is_leader() {
+            return Err(ErrorCode::NotLeaderOrFollower.into());
+        }
+        let appended = self.log.append_at(permit, batches);
+        appended.map(|_| ()).map_err(|error| refusal_of_append(&error))
+    }
+
+    /// Cuts a follower's log. May block on the disk.
+    ///
+    /// # Errors
+    /// See [`CutError`]; also when the tenure has ended.
+    pub fn cut(&self, cut: Cut) -> Result<(), CutError> {
+        let ended = self.ended.read();
+        if *ended || self.is_leader() {
+            return Err(CutError::Gone);
+        }
+        match cut {
+            Cut::End(end) => self.log.truncate_to(end)?,
+            Cut::All(start) => self.log.reset_to(start, LeaderEpoch::NONE)?,
+        }
+        self.progress.was_cut(&self.log);
+        Ok(())
+    }
+}
+
+/// How a follower's log is brought in line with its leader's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cut {
+    /// Everything from here on goes.
+    End(Offset),
+    /// Everything goes; the log begins anew here.
+    All(Offset),
 }
 
 /// Passes on what a log tells to the progress of the present tenure.
@@ -158,17 +262,26 @@ pub(crate) struct LogEvents {
 
 impl LogEvents {
     /// From now on `progress` is told; first of how far `log` is already.
-    fn tell(&self, progress: Arc<Progress>, log: &Log) {
-        *self.progress.write() = Some(Arc::clone(&progress));
+    fn tell(&self, progress: &Arc<Progress>, log: &Log) {
+        *self.progress.write() = Some(Arc::clone(progress));
         progress.durable(log.durable_end());
+    }
+
+    fn told(&self) -> Option<Arc<Progress>> {
+        self.progress.read().clone()
     }
 }
 
 impl LogListener for LogEvents {
     fn durable(&self, durable_end: Offset) {
-        let progress = self.progress.read().clone();
-        if let Some(progress) = progress {
+        if let Some(progress) = self.told() {
             progress.durable(durable_end);
+        }
+    }
+
+    fn start_moved(&self, start: Offset) {
+        if let Some(progress) = self.told() {
+            progress.start_moved(start);
         }
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use chronik_journal::Class;
 use chronik_log::{LogListener, Storage};
-use chronik_metadata::Image;
+use chronik_metadata::{Image, Partition as PartitionState};
 use chronik_types::{BrokerId, ErrorCode, TopicId, TopicPartition};
 use parking_lot::RwLock;
 use tokio::sync::watch;
@@ -23,6 +23,7 @@ use chronik_raft::Committed;
 
 use crate::api::error::Refusal;
 use crate::partition::{LogEvents, Partition};
+use crate::replication::Leading;
 use crate::role::Role;
 use crate::topic_settings::{SettingsSource, TopicSettings};
 
@@ -32,7 +33,8 @@ pub(crate) struct Partitions {
     storage: Storage,
     committed: watch::Receiver<Committed>,
     settings: SettingsSource,
-    open: RwLock<HashMap<TopicPartition, Arc<Partition>>>,
+    leading: Arc<Leading>,
+    open: RwLock<Open>,
 }
 
 impl Partitions {
@@ -41,8 +43,9 @@ impl Partitions {
         storage: Storage,
         committed: watch::Receiver<Committed>,
         settings: SettingsSource,
+        leading: Arc<Leading>,
     ) -> Self {
-        Self { node_id, storage, committed, settings, open: RwLock::default() }
+        Self { node_id, storage, committed, settings, leading, open: RwLock::default() }
     }
 
     /// The partition `index` of the topic called `name`, led by this broker.
@@ -107,10 +110,31 @@ impl Partitions {
             self.storage.open_log(tp, &topic.name, Arc::clone(&settings.log), class, listener)?;
         let name = Arc::clone(&topic.name);
         let partition = Partition::new(tp, name, log, events, settings, role);
-        begin(&partition, role);
+        Ok(self.begin(&mut open, partition, state))
+    }
+
+    /// Puts a tenure in its place and lets it begin.
+    fn begin(
+        &self,
+        open: &mut Open,
+        partition: Partition,
+        state: &PartitionState,
+    ) -> Arc<Partition> {
         let partition = Arc::new(partition);
-        open.insert(tp, Arc::clone(&partition));
-        Ok(partition)
+        partition.follow(state, &self.leading);
+        open.insert(partition.tp, Arc::clone(&partition));
+        if partition.is_leader() {
+            // Followers that have subscribed while there was no log.
+            for (session, request) in self.leading.take_idle(partition.tp, state.leader_epoch) {
+                partition.progress.subscribed(&session, &request);
+            }
+        }
+        partition
+    }
+
+    /// The partition, if it is open.
+    pub fn opened(&self, tp: TopicPartition) -> Option<Arc<Partition>> {
+        self.open.read().get(&tp).cloned()
     }
 
     /// All open partitions.
@@ -154,44 +178,44 @@ impl Partitions {
     /// Brings an open partition in line with the committed image. `false` if this broker has no
     /// replica of it there.
     pub fn follow(&self, tp: TopicPartition) -> bool {
+        // The end of a tenure waits for appends and cuts under way; nobody else does.
+        if let Some(partition) = self.opened(tp) {
+            let role = self.state(tp).map(|(_, role)| role);
+            if !role.is_some_and(|role| partition.continues_in(role)) {
+                partition.end();
+            }
+        }
         let mut open = self.open.write();
-        let role = {
-            let committed = self.committed.borrow();
-            let state = committed.image.partition(tp);
-            state.and_then(|state| Role::of(state, self.node_id))
-        };
-        let Some(role) = role else {
+        let Some((state, role)) = self.state(tp) else {
             if let Some(partition) = open.remove(&tp) {
                 partition.end();
             }
             return false;
         };
-        let Some(current) = open.get(&tp) else { return true };
-        if current.continues_in(role) {
-            begin(current, role);
+        let Some(current) = open.get(&tp).cloned() else { return true };
+        if current.continues_in(role) && !current.has_ended() {
+            current.follow(&state, &self.leading);
         } else {
             current.end();
-            let next = current.succeeded_by(role);
-            begin(&next, role);
-            open.insert(tp, Arc::new(next));
+            self.begin(&mut open, current.succeeded_by(role), &state);
         }
         true
     }
+
+    /// The partition in the committed image, and what this broker is to it.
+    fn state(&self, tp: TopicPartition) -> Option<(PartitionState, Role)> {
+        let committed = self.committed.borrow();
+        let state = committed.image.partition(tp)?;
+        Some((state.clone(), Role::of(state, self.node_id)?))
+    }
 }
+
+type Open = HashMap<TopicPartition, Arc<Partition>>;
 
 /// The partition, if this broker leads it.
 fn led(partition: Arc<Partition>) -> Result<Arc<Partition>, Refusal> {
     match partition.is_leader() {
         true => Ok(partition),
         false => Err(ErrorCode::NotLeaderOrFollower.into()),
-    }
-}
-
-/// Begins the epoch of a leader.
-fn begin(partition: &Partition, role: Role) {
-    let Role::Leader(epoch) = role else { return };
-    if let Err(error) = partition.lead(epoch) {
-        // Its appends are refused until the image has an epoch that the log has not seen.
-        tracing::warn!(tp = %partition.tp, %error, "the leader epoch could not begin");
     }
 }

@@ -1,23 +1,29 @@
 //! How far a partition has come, and who waits for it: the one place a parked request is released.
 //!
 //! **Invariants**
-//! - `high_watermark <= durable_end`, and neither goes back within one leadership.
-//! - Only [`Progress::advance`] moves either, and it wakes every waiter whose offset was reached.
+//! - Neither the durable end nor the high watermark goes back within one leadership, and a leader's
+//!   high watermark is at most its durable end.
+//! - Only [`Progress::change`] moves either, and it wakes every waiter whose offset was reached.
 //! - A waiter holds no lock and no buffer here, only a weak reference: one that gave up costs
 //!   nothing but its slot, which the next sweep takes back.
 //!
-//! **Not here:** where the durable end comes from (`chronik-log`'s completions), what a waiter
-//! answers (`api/produce.rs`, `api/fetch.rs`).
+//! **Not here:** where the durable end comes from (`chronik-log`'s completions), what the high
+//! watermark of a partition with other replicas is (`replication`), what a waiter answers
+//! (`api/produce.rs`, `api/fetch.rs`).
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
-use chronik_log::{Log, LogListener};
-use chronik_types::Offset;
+use chronik_log::Log;
+use chronik_metadata::Partition as PartitionState;
+use chronik_replication::{
+    AlterAnswer, PartitionAck, PartitionSubscribe, Path, SubscriptionId, Work,
+};
+use chronik_types::{BrokerId, Offset, TopicPartition};
 use parking_lot::Mutex;
 
 use crate::latch::Latch;
-use crate::role::Role;
+use crate::replication::{FollowerSession, Led, LinkInbox, Moved};
 
 /// When the answer to an append may leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,14 +53,12 @@ impl Reached {
 }
 
 /// See the module.
-#[derive(Debug)]
 pub(crate) struct Progress {
     state: Mutex<State>,
     /// Weak, since the log holds who listens to it.
     log: Weak<Log>,
 }
 
-#[derive(Debug)]
 struct State {
     reached: Reached,
     side: Side,
@@ -66,12 +70,13 @@ struct State {
 }
 
 /// What moves the high watermark.
-#[derive(Debug)]
 enum Side {
-    /// The only in-sync replica is this one, so its disk decides.
+    /// There is no other replica, so this disk decides.
     Alone,
-    /// The leader says where it is.
-    Follower,
+    /// What this leader and its followers have on disk.
+    Leader(Box<Led>),
+    /// The leader says where it is. What is durable here is told to the link to it.
+    Follower(Option<(TopicPartition, Arc<LinkInbox>)>),
 }
 
 #[derive(Debug)]
@@ -81,13 +86,14 @@ struct Waiter {
 }
 
 impl Progress {
-    /// Progress in `role`. Tell it how far the log is before anybody asks.
-    pub fn new(role: Role, log: &Arc<Log>) -> Arc<Self> {
-        let side = match role {
-            Role::Leader(_) => Side::Alone,
-            Role::Follower { .. } => Side::Follower,
-        };
-        Self::with(side, log.high_watermark(), Arc::downgrade(log))
+    /// Progress of a leader without other replicas. Tell it how far the log is before anybody asks.
+    pub fn alone(log: &Arc<Log>) -> Arc<Self> {
+        Self::with(Side::Alone, log.high_watermark(), Arc::downgrade(log))
+    }
+
+    /// Progress of a follower.
+    pub fn follower(log: &Arc<Log>) -> Arc<Self> {
+        Self::with(Side::Follower(None), log.high_watermark(), Arc::downgrade(log))
     }
 
     fn with(side: Side, high_watermark: Offset, log: Weak<Log>) -> Arc<Self> {
@@ -132,23 +138,43 @@ impl Progress {
         true
     }
 
-    /// Moves the durable end up to `durable_end`, the high watermark with it if that follows, and
-    /// wakes.
-    fn advance(&self, durable_end: Offset) {
-        let mut woken = Vec::new();
-        let high_watermark = {
-            let mut state = self.state.lock();
+    /// Everything below `durable_end` is on this disk.
+    pub fn durable(&self, durable_end: Offset) {
+        self.change(|state| {
             let reached = &mut state.reached;
             reached.durable_end = reached.durable_end.max(durable_end);
-            if matches!(state.side, Side::Alone) {
-                state.reached.high_watermark = state.reached.durable_end;
+            match &mut state.side {
+                Side::Alone => Some(reached.durable_end),
+                Side::Leader(led) => led.durable(durable_end),
+                Side::Follower(link) => {
+                    if let Some((tp, inbox)) = link {
+                        inbox.durable(*tp);
+                    }
+                    None
+                }
+            }
+        });
+    }
+
+    /// The one place where offsets move: makes a change, moves the high watermark to where it says,
+    /// and wakes.
+    fn change(&self, change: impl FnOnce(&mut State) -> Moved) {
+        let mut woken = Vec::new();
+        let moved = {
+            let mut state = self.state.lock();
+            let moved = change(&mut state);
+            let reached = &mut state.reached;
+            if let Some(high_watermark) = moved {
+                reached.high_watermark = reached.high_watermark.max(high_watermark);
             }
             let reached = state.reached;
             take_reached(&mut state.durable, reached.durable_end, &mut woken);
             take_reached(&mut state.replicated, reached.high_watermark, &mut woken);
-            reached.high_watermark
+            moved
         };
-        if let Some(log) = self.log.upgrade() {
+        if let Some(high_watermark) = moved
+            && let Some(log) = self.log.upgrade()
+        {
             log.advance_high_watermark(high_watermark);
         }
         for latch in woken {
@@ -156,10 +182,20 @@ impl Progress {
         }
     }
 
+    fn led(&self, event: impl FnOnce(&mut Led) -> Moved) {
+        self.change(|state| match &mut state.side {
+            Side::Leader(led) if !state.closed => event(led),
+            _ => None,
+        });
+    }
+
     /// Ends the service of this partition here and wakes everybody, who will find it closed.
     pub fn close(&self) {
         let mut state = self.state.lock();
         state.closed = true;
+        if let Side::Leader(led) = &mut state.side {
+            led.end();
+        }
         let waiters: Vec<_> = state
             .durable
             .drain(..)
@@ -179,6 +215,138 @@ impl Progress {
     }
 }
 
+/// What concerns a leader with other replicas.
+impl Progress {
+    /// Leads in another state of the partition: a new epoch, or the first with other replicas.
+    /// `begin` reads the log, under the lock of this progress.
+    pub fn lead(&self, begin: impl FnOnce() -> (Led, Moved)) {
+        self.change(|state| {
+            if state.closed {
+                return None;
+            }
+            if let Side::Leader(earlier) = &mut state.side {
+                earlier.end();
+            }
+            let (led, moved) = begin();
+            state.side = Side::Leader(Box::new(led));
+            moved
+        });
+    }
+
+    /// What `see` finds of the leader; `None` if there are no other replicas.
+    fn see_led<T>(&self, see: impl FnOnce(&Led) -> T) -> Option<T> {
+        match &self.state.lock().side {
+            Side::Leader(led) => Some(see(led)),
+            Side::Alone | Side::Follower(_) => None,
+        }
+    }
+
+    /// Whether `acks=all` must be refused: too few replicas are in sync.
+    pub fn is_under_min_isr(&self) -> bool {
+        self.see_led(Led::is_under_min_isr).unwrap_or(false)
+    }
+
+    /// Whether a reader may be told where the log ends for consumers (KIP-207).
+    pub fn is_high_watermark_current(&self) -> bool {
+        self.see_led(Led::is_high_watermark_current).unwrap_or(true)
+    }
+
+    /// How many replicas are in sync; `None` if there are no others.
+    pub fn isr_len(&self) -> Option<usize> {
+        self.see_led(Led::isr_len)
+    }
+
+    /// What the followers have on disk, those that are subscribed and in sync.
+    pub fn followers_in_sync(&self) -> Vec<(BrokerId, Offset)> {
+        let known = |led: &Led| {
+            let in_sync = led.followers().filter(|replica| replica.in_sync);
+            in_sync.filter_map(|replica| Some((replica.id, replica.durable?))).collect()
+        };
+        self.see_led(known).unwrap_or_default()
+    }
+
+    /// The log ends at `end` now.
+    pub fn appended(&self, end: Offset) {
+        self.led(|led| led.appended(end));
+    }
+
+    /// Retention or DeleteRecords moved the log start to `start`.
+    pub fn start_moved(&self, start: Offset) {
+        self.led(|led| led.start_moved(start));
+    }
+
+    /// The committed image has another state of the partition, in the same leader epoch.
+    pub fn committed(&self, partition: &PartitionState) {
+        self.led(|led| led.committed(partition));
+    }
+
+    /// `min.insync.replicas` is this now.
+    pub fn set_min_isr(&self, min_isr: usize) {
+        self.led(|led| led.set_min_isr(min_isr));
+    }
+
+    /// A deadline of [`Led`]'s has come.
+    pub fn lag_deadline(&self) {
+        self.led(Led::deadline);
+    }
+
+    /// The controller has answered a proposal.
+    pub fn alter_answered(&self, answer: AlterAnswer<'_>) {
+        self.led(|led| led.alter_answered(answer));
+    }
+
+    /// A follower subscribes; its session is answered. `false` if this is no leader.
+    pub fn subscribed(&self, session: &Arc<FollowerSession>, request: &PartitionSubscribe) -> bool {
+        let Some(log) = self.log.upgrade() else { return false };
+        let mut is_leader = false;
+        self.led(|led| {
+            is_leader = true;
+            led.subscribe(session, request, &log)
+        });
+        is_leader
+    }
+
+    /// A follower has more on its disk.
+    pub fn acked(&self, session: &FollowerSession, ack: &PartitionAck) {
+        self.led(|led| led.acked(session, ack));
+    }
+
+    /// A follower's subscription is over.
+    pub fn unsubscribed(&self, follower: BrokerId, subscription: SubscriptionId) {
+        self.led(|led| led.unsubscribed(follower, subscription));
+    }
+
+    /// What a follower lacks goes by another path.
+    pub fn switch_path(&self, session: &FollowerSession, work: &Work, to: Path) {
+        self.see_led(|led| led.switch(session, work, to));
+    }
+}
+
+/// What concerns a follower.
+impl Progress {
+    /// From now on the link hears of what is durable here.
+    pub fn tell_durable(&self, tp: TopicPartition, link: &Arc<LinkInbox>) {
+        if let Side::Follower(told) = &mut self.state.lock().side {
+            *told = Some((tp, Arc::clone(link)));
+        }
+    }
+
+    /// The leader says that the high watermark is here.
+    pub fn watermark(&self, high_watermark: Offset) {
+        self.change(|state| match state.side {
+            Side::Follower(_) => Some(high_watermark),
+            Side::Alone | Side::Leader(_) => None,
+        });
+    }
+
+    /// The log was cut, and offsets are what it says: the one thing that takes them back.
+    pub fn was_cut(&self, log: &Log) {
+        let reached = &mut self.state.lock().reached;
+        reached.durable_end = log.durable_end();
+        reached.high_watermark = log.high_watermark();
+    }
+}
+
 fn take_reached(queue: &mut VecDeque<Waiter>, reached: Offset, woken: &mut Vec<Arc<Latch>>) {
     while queue.front().is_some_and(|waiter| waiter.end <= reached) {
         woken.extend(queue.pop_front().and_then(|waiter| waiter.latch.upgrade()));
@@ -190,12 +358,6 @@ fn take_reached(queue: &mut VecDeque<Waiter>, reached: Offset, woken: &mut Vec<A
 
 /// Slots that an idle partition may keep for waiters.
 const IDLE_CAPACITY: usize = 8;
-
-impl LogListener for Progress {
-    fn durable(&self, durable_end: Offset) {
-        self.advance(durable_end);
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -216,11 +378,11 @@ mod tests {
         let (early, late) = (Arc::new(Latch::new(1)), Arc::new(Latch::new(1)));
         assert!(progress.notify(ReleaseWhen::Replicated(Offset(9)), &late));
         assert!(progress.notify(ReleaseWhen::Durable(Offset(5)), &early));
-        progress.advance(Offset(5));
+        progress.durable(Offset(5));
         assert!(is_open(&early) && !is_open(&late));
-        progress.advance(Offset(8));
+        progress.durable(Offset(8));
         assert!(!is_open(&late));
-        progress.advance(Offset(9));
+        progress.durable(Offset(9));
         assert!(is_open(&late));
     }
 
@@ -231,7 +393,7 @@ mod tests {
         for (end, latch) in &latches {
             assert!(progress.notify(ReleaseWhen::Durable(Offset(*end)), latch));
         }
-        progress.advance(Offset(5));
+        progress.durable(Offset(5));
         let open: Vec<_> = latches.iter().map(|(_, latch)| is_open(latch)).collect();
         assert_eq!(open, [false, true, true]);
     }
@@ -239,8 +401,8 @@ mod tests {
     #[test]
     fn progress_never_goes_back() {
         let progress = alone();
-        progress.advance(Offset(5));
-        progress.advance(Offset(3));
+        progress.durable(Offset(5));
+        progress.durable(Offset(3));
         assert_eq!(progress.reached().high_watermark, Offset(5));
     }
 

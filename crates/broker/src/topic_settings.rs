@@ -53,6 +53,11 @@ impl TopicSettings {
         Self { log: Arc::new(log), config, internal, decompressed_batch_max_bytes }
     }
 
+    /// How many replicas must be in sync for `acks=all`.
+    pub fn min_isr(&self) -> usize {
+        usize::try_from(self.config.min_insync_replicas).unwrap_or(1)
+    }
+
     /// What a batch that a client sends is held against.
     pub fn rules(&self, now: Timestamp, produce_version: i16) -> BatchRules {
         let size = |n: i32| usize::try_from(n).unwrap_or(0);

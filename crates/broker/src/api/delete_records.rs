@@ -66,5 +66,7 @@ async fn delete(
         tracing::warn!(tp = %partition.tp, %error, "the log start offset could not be moved");
         ErrorCode::KafkaStorageError
     })?;
-    Ok(partition.log.start())
+    let start = partition.log.start();
+    partition.progress.start_moved(start);
+    Ok(start)
 }

@@ -18,11 +18,12 @@ use chronik_protocol::messages::{
     FetchEpochEndOffset, FetchLeaderIdAndEpoch, FetchNodeEndpoint, FetchPartition,
     FetchPartitionData, FetchRequest, FetchResponse, FetchTopic, FetchableTopicResponse,
 };
-use chronik_types::{ErrorCode, LeaderEpoch, Offset, TopicId, TopicPartition};
+use chronik_types::{BrokerId, ErrorCode, LeaderEpoch, Offset, TopicId, TopicPartition};
 
 use crate::api::context::Context;
 use crate::api::error::code_of_read;
 use crate::api::leader_hint::{LeaderHints, TopicRef};
+use crate::api::read_replica;
 use crate::fetch_sessions::{Asked, Kind, Said, TopicKey, Wanted};
 use crate::latch::Latch;
 use crate::partition::Partition;
@@ -31,19 +32,24 @@ use crate::{Broker, NodeEndpoint};
 
 /// The first version that names topics by id.
 const BY_TOPIC_ID: i16 = 13;
+/// The first version whose clients know of replicas to read from.
+const FROM_REPLICAS: i16 = 11;
 /// The first version whose requests say in a struct of its own which replica they come from.
 const WITH_REPLICA_STATE: i16 = 15;
 /// The first version that tells who leads instead (KIP-951).
 const WITH_LEADERS: i16 = 16;
 
-/// The limits of one fetch.
-#[derive(Clone, Copy)]
+/// The limits of one fetch, and who asks.
 struct Limits {
     min_bytes: usize,
     max_bytes: usize,
     read_committed: bool,
     /// Asked as a replica. Replicas here have a protocol of their own, so whoever asks so is none.
     as_replica: bool,
+    /// Only from leaders.
+    only_leader: bool,
+    /// The client's rack; empty if it has none.
+    rack: String,
 }
 
 /// What one partition answers.
@@ -54,8 +60,17 @@ struct Answered {
     high_watermark: Offset,
     log_start: Offset,
     diverging: Option<(LeaderEpoch, Offset)>,
+    /// Another replica to read from.
+    elsewhere: Option<BrokerId>,
     chunks: Vec<Bytes>,
     bytes: usize,
+}
+
+impl Answered {
+    /// Whether there is something to say at once.
+    fn tells(&self) -> bool {
+        self.error.is_error() || self.diverging.is_some() || self.elsewhere.is_some()
+    }
 }
 
 /// Serves one fetch request.
@@ -80,8 +95,8 @@ pub(crate) fn handle(broker: &Arc<Broker>, ctx: Context, body: &[u8]) -> Reply {
     let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
     let broker = Arc::clone(broker);
     Reply::Later(Box::pin(async move {
-        let answered = fetch(&broker, &wanted, limits, now.after(wait)).await;
-        let response = respond(&broker, &ctx, kind, limits, answered);
+        let answered = fetch(&broker, &wanted, &limits, now.after(wait)).await;
+        let response = respond(&broker, &ctx, kind, &limits, answered);
         ctx.encode(&response)
     }))
 }
@@ -101,7 +116,14 @@ fn limits(broker: &Broker, version: i16, request: &FetchRequest<'_>) -> Option<L
     } else {
         request.replica_id
     };
-    Some(Limits { min_bytes, max_bytes, read_committed, as_replica: replica >= 0 })
+    Some(Limits {
+        min_bytes,
+        max_bytes,
+        read_committed,
+        as_replica: replica >= 0,
+        only_leader: version < FROM_REPLICAS,
+        rack: request.rack_id.to_string(),
+    })
 }
 
 /// What Kafka answers to an isolation level that it does not know.
@@ -173,13 +195,13 @@ fn once_each(wanted: Vec<Wanted>) -> Vec<Wanted> {
 async fn fetch(
     broker: &Broker,
     wanted: &[Wanted],
-    limits: Limits,
+    limits: &Limits,
     deadline: chronik_types::Monotonic,
 ) -> Vec<Answered> {
     loop {
         let answered = read_all(broker, wanted, limits).await;
         let bytes: usize = answered.iter().map(|a| a.bytes).sum();
-        let told = answered.iter().any(|a| a.error.is_error() || a.diverging.is_some());
+        let told = answered.iter().any(Answered::tells);
         let enough = bytes >= limits.min_bytes || told || wanted.is_empty();
         if enough || broker.env.clock.monotonic() >= deadline {
             return answered;
@@ -199,7 +221,7 @@ async fn fetch(
     }
 }
 
-async fn read_all(broker: &Broker, wanted: &[Wanted], limits: Limits) -> Vec<Answered> {
+async fn read_all(broker: &Broker, wanted: &[Wanted], limits: &Limits) -> Vec<Answered> {
     let mut left = limits.max_bytes;
     let mut any = false;
     let mut answered = Vec::with_capacity(wanted.len());
@@ -215,7 +237,7 @@ async fn read_all(broker: &Broker, wanted: &[Wanted], limits: Limits) -> Vec<Ans
 async fn read_one(
     broker: &Broker,
     wanted: &Wanted,
-    limits: Limits,
+    limits: &Limits,
     left: usize,
     first: bool,
 ) -> Answered {
@@ -226,31 +248,41 @@ async fn read_one(
         high_watermark: Offset::UNKNOWN,
         log_start: Offset::UNKNOWN,
         diverging: None,
+        elsewhere: None,
         chunks: Vec::new(),
         bytes: 0,
     };
     let found = find(broker, wanted, limits);
     let read = match found {
-        Ok(partition) => read_into(broker, partition, wanted, left, first, &mut answer).await,
+        Ok(partition) => {
+            answer.elsewhere =
+                read_replica::preferred(broker, &partition, &limits.rack, wanted.fetch_offset);
+            read_into(broker, partition, wanted, left, first, &mut answer).await
+        }
         Err(code) => Err(code),
     };
     if let Err(code) = read {
         answer.error = code;
+        answer.elsewhere = None;
         answer.high_watermark = Offset::UNKNOWN;
         answer.log_start = Offset::UNKNOWN;
     }
     answer
 }
 
-fn find(broker: &Broker, wanted: &Wanted, limits: Limits) -> Result<Arc<Partition>, ErrorCode> {
+fn find(broker: &Broker, wanted: &Wanted, limits: &Limits) -> Result<Arc<Partition>, ErrorCode> {
     let found = match &wanted.topic {
         TopicKey::Id(id) => {
-            broker.partitions.by_id(TopicPartition { topic_id: *id, partition: wanted.partition })
+            let tp = TopicPartition { topic_id: *id, partition: wanted.partition };
+            broker.partitions.replica_by_id(tp)
         }
-        TopicKey::Name(name) => broker.partitions.by_name(name, wanted.partition),
+        TopicKey::Name(name) => broker.partitions.replica_by_name(name, wanted.partition),
     };
     let partition = found.map_err(|refusal| refusal.code)?;
     check_epoch(&partition, wanted.current_leader_epoch)?;
+    if limits.only_leader {
+        check_leader(&partition)?;
+    }
     if limits.as_replica { Err(ErrorCode::NotLeaderOrFollower) } else { Ok(partition) }
 }
 
@@ -271,6 +303,9 @@ async fn read_into(
     }
     if wanted.fetch_offset > partition.log.end() || wanted.fetch_offset < answer.log_start {
         return Err(ErrorCode::OffsetOutOfRange);
+    }
+    if answer.elsewhere.is_some() {
+        return Ok(());
     }
     let max_bytes = usize::try_from(wanted.max_bytes).unwrap_or(0).min(left);
     if wanted.fetch_offset >= answer.high_watermark || (max_bytes == 0 && !first) {
@@ -299,6 +334,14 @@ pub(crate) fn check_epoch(partition: &Partition, asked: LeaderEpoch) -> Result<(
     }
 }
 
+/// Refuses what only a leader may answer.
+pub(crate) fn check_leader(partition: &Partition) -> Result<(), ErrorCode> {
+    match partition.is_leader() {
+        true => Ok(()),
+        false => Err(ErrorCode::NotLeaderOrFollower),
+    }
+}
+
 /// Where the client's log and ours part, if they do (KIP-595). An epoch that we have not reached
 /// is nothing to compare with.
 fn divergence(
@@ -320,7 +363,7 @@ fn respond(
     broker: &Broker,
     ctx: &Context,
     kind: Kind,
-    limits: Limits,
+    limits: &Limits,
     answered: Vec<Answered>,
 ) -> FetchResponse<'static> {
     let by_topic_id = ctx.version >= BY_TOPIC_ID;
@@ -333,6 +376,7 @@ fn respond(
                 high_watermark: a.high_watermark.0,
                 log_start: a.log_start.0,
                 diverging: a.diverging.is_some(),
+                elsewhere: a.elsewhere.is_some(),
             };
             (a.wanted.clone(), said)
         })
@@ -392,7 +436,7 @@ fn topic_response(key: &TopicKey) -> FetchableTopicResponse<'static> {
 
 fn partition_data(
     part: Answered,
-    limits: Limits,
+    limits: &Limits,
     leader: Option<FetchLeaderIdAndEpoch>,
 ) -> FetchPartitionData<'static> {
     let diverging = part
@@ -412,7 +456,7 @@ fn partition_data(
             ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId => Some(Vec::new()),
             _ => None,
         },
-        preferred_read_replica: -1,
+        preferred_read_replica: part.elsewhere.unwrap_or(BrokerId::NONE).0,
         // Never null: librdkafka breaks on it (KAFKA-18646).
         records: Records::Chunks(part.chunks),
         ..Default::default()

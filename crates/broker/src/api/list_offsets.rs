@@ -13,7 +13,7 @@ use chronik_types::{ErrorCode, LeaderEpoch, Offset, Timestamp};
 use crate::Broker;
 use crate::api::context::Context;
 use crate::api::error::code_of_read;
-use crate::api::fetch::check_epoch;
+use crate::api::fetch::{check_epoch, check_leader};
 
 /// Special timestamps, each with the version from which it is understood.
 const LATEST: i64 = -1;
@@ -24,6 +24,9 @@ const LATEST_TIERED: (i64, i16) = (-5, 9);
 
 /// The first version whose answer names the leader epoch.
 const WITH_LEADER_EPOCH: i16 = 4;
+
+/// The first version with a code for an end that is not known yet.
+const WITH_NOT_AVAILABLE: i16 = 5;
 
 /// Serves one request.
 pub(crate) async fn handle<'r>(
@@ -74,11 +77,20 @@ async fn find(
     topic: &str,
     part: &ListOffsetsPartition,
 ) -> Result<Found, ErrorCode> {
-    let partition = broker.partitions.by_name(topic, part.partition_index).map_err(|r| r.code)?;
+    let found = broker.partitions.replica_by_name(topic, part.partition_index);
+    let partition = found.map_err(|refusal| refusal.code)?;
     check_epoch(&partition, LeaderEpoch(part.current_leader_epoch))?;
+    check_leader(&partition)?;
+    // What earlier leaders have shown must not seem to be gone (KIP-207).
+    let current = match partition.progress.is_high_watermark_current() {
+        true => Ok(()),
+        false if ctx.version >= WITH_NOT_AVAILABLE => Err(ErrorCode::OffsetNotAvailable),
+        false => Err(ErrorCode::LeaderNotAvailable),
+    };
     let understood =
         |(timestamp, since): (i64, i16)| part.timestamp == timestamp && ctx.version >= since;
     if part.timestamp == LATEST {
+        current?;
         // With no open transactions the last stable offset is the high watermark.
         let end = partition.progress.reached().high_watermark;
         Ok((end, Timestamp::NONE, partition.leader_epoch()))
@@ -87,7 +99,7 @@ async fn find(
         Ok((start, Timestamp::NONE, partition.leader_epoch()))
     } else if understood(MAX_TIMESTAMP) {
         let visible = partition.progress.reached().high_watermark;
-        lookup(broker, partition.log.offset_of_max_timestamp(visible)).await
+        lookup(broker, partition.log.offset_of_max_timestamp(visible), current).await
     } else if understood(LATEST_TIERED) {
         Ok(NOTHING)
     } else if part.timestamp < 0 {
@@ -95,14 +107,21 @@ async fn find(
     } else {
         let visible = partition.progress.reached().high_watermark;
         let at = Timestamp(part.timestamp);
-        lookup(broker, partition.log.offset_for_timestamp(at, visible)).await
+        lookup(broker, partition.log.offset_for_timestamp(at, visible), current).await
     }
 }
 
-async fn lookup(broker: &Broker, lookup: TimestampLookup) -> Result<Found, ErrorCode> {
+/// A record that is visible; if there is none, what `current` says of that.
+async fn lookup(
+    broker: &Broker,
+    lookup: TimestampLookup,
+    current: Result<(), ErrorCode>,
+) -> Result<Found, ErrorCode> {
     let found = broker.run_blocking_read(move || lookup.run()).await;
-    let found = found.map_err(|e| code_of_read(&e))?;
-    Ok(found.map_or(NOTHING, |record| (record.offset, record.timestamp, record.epoch)))
+    match found.map_err(|e| code_of_read(&e))? {
+        Some(record) => Ok((record.offset, record.timestamp, record.epoch)),
+        None => current.map(|()| NOTHING),
+    }
 }
 
 fn response(

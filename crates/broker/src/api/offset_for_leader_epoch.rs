@@ -7,7 +7,7 @@ use chronik_protocol::messages::{
 use chronik_types::{ErrorCode, LeaderEpoch, Offset};
 
 use crate::Broker;
-use crate::api::fetch::check_epoch;
+use crate::api::fetch::{check_epoch, check_leader};
 
 /// Serves one request.
 pub(crate) fn handle<'r>(
@@ -47,7 +47,9 @@ fn end_of(
     topic: &str,
     part: &OffsetForLeaderPartition,
 ) -> Result<(LeaderEpoch, Offset), ErrorCode> {
-    let partition = broker.partitions.by_name(topic, part.partition).map_err(|r| r.code)?;
+    let found = broker.partitions.replica_by_name(topic, part.partition);
+    let partition = found.map_err(|refusal| refusal.code)?;
     check_epoch(&partition, LeaderEpoch(part.current_leader_epoch))?;
+    check_leader(&partition)?;
     Ok(partition.log.end_offset_for_epoch(LeaderEpoch(part.leader_epoch)))
 }

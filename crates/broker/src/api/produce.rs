@@ -229,6 +229,9 @@ async fn append(
     batch: BytesMut,
     deadline: Monotonic,
 ) -> Result<Appended, Refused> {
+    if acks == Acks::All && partition.lacks_replicas() {
+        return Err(Refusal::from(ErrorCode::NotEnoughReplicas).into());
+    }
     let valid = validate(broker, ctx, &partition, batch).await?;
     let mut permit =
         broker.admit_client(valid.batch.len(), deadline).await.map_err(Refusal::from)?;
@@ -360,8 +363,12 @@ fn answer_part(index: i32, result: Result<Appended, Refused>) -> PartitionProduc
     };
     // The records stay appended either way; not in time only means that it is not known whether
     // every replica will have them.
+    let replicated = matches!(appended.release, ReleaseWhen::Replicated(_));
     let code = if appended.partition.progress.reached().satisfies(appended.release) {
-        ErrorCode::None
+        match replicated && appended.partition.lacks_replicas() {
+            true => ErrorCode::NotEnoughReplicasAfterAppend,
+            false => ErrorCode::None,
+        }
     } else if appended.partition.progress.is_closed() {
         let gone = Refusal::from(ErrorCode::NotLeaderOrFollower);
         return answer_refused(index, gone.into());

@@ -1,0 +1,161 @@
+//! In-sync sets to be changed, gathered and sent to the controller.
+//!
+//! **Invariants**
+//! - One request is on its way at a time; what is proposed meanwhile shares the next one.
+//! - Every proposal gets exactly one answer. What may have been committed all the same is said to
+//!   be unknown, never refused.
+//!
+//! **Not here:** what is proposed (`chronik-replication`), whether it may be (`chronik-controller`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chronik_controller::{
+    AlterPartition, AlterPartitionData, AlterPartitionResult, PartitionState, Request, Response,
+};
+use chronik_replication::{AlterAnswer, IsrView, Proposal};
+use chronik_types::{BrokerEpoch, ErrorCode, TopicPartition};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::Broker;
+use crate::controller_runtime::ControllerError;
+
+/// Partitions in one request.
+const PARTITIONS_MAX: usize = 2_000;
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct IsrChanges {
+    queued: Mutex<BTreeMap<TopicPartition, Proposal>>,
+    wake: Notify,
+}
+
+impl IsrChanges {
+    /// Asks for this in-sync set. There is one proposal of a partition at a time.
+    pub fn propose(&self, partition: TopicPartition, proposal: Proposal) {
+        self.queued.lock().insert(partition, proposal);
+        self.wake.notify_one();
+    }
+
+    fn take(&self) -> Vec<(TopicPartition, Proposal)> {
+        let mut queued = self.queued.lock();
+        let mut taken = Vec::new();
+        while taken.len() < PARTITIONS_MAX {
+            let Some(first) = queued.pop_first() else { break };
+            taken.push(first);
+        }
+        taken
+    }
+}
+
+/// Sends what is proposed.
+pub(crate) async fn run(broker: Arc<Broker>) {
+    let changes = &broker.replication.leading.isr_changes;
+    loop {
+        let proposals = changes.take();
+        if proposals.is_empty() {
+            changes.wake.notified().await;
+        } else {
+            send(&broker, &proposals).await;
+        }
+    }
+}
+
+async fn send(broker: &Broker, proposals: &[(TopicPartition, Proposal)]) {
+    let me = broker.options.node_id;
+    let epoch = broker.committed.borrow().image.broker(me).map(|broker| broker.epoch);
+    let request = AlterPartition {
+        broker_id: me,
+        broker_epoch: epoch.unwrap_or(BrokerEpoch::NONE),
+        partitions: proposals.iter().map(|(tp, proposal)| data(*tp, proposal)).collect(),
+    };
+    let deadline = broker.env.clock.monotonic().after(PATIENCE);
+    match broker.controller.ask(Request::AlterPartition(request), deadline).await {
+        Ok(Response::AlterPartition(Ok(results))) => deliver(broker, proposals, results),
+        Ok(Response::AlterPartition(Err(error))) => {
+            tracing::info!(%error, "the controller refused changes of in-sync sets");
+            answer_all(broker, proposals, AlterAnswer::Refused(error.code));
+        }
+        Err(ControllerError::Refused(error)) => {
+            tracing::info!(%error, "changes of in-sync sets were refused");
+            answer_all(broker, proposals, AlterAnswer::Refused(ErrorCode::UnknownServerError));
+        }
+        Ok(_) | Err(_) => answer_all(broker, proposals, AlterAnswer::Unknown),
+    }
+}
+
+fn data(tp: TopicPartition, proposal: &Proposal) -> AlterPartitionData {
+    AlterPartitionData {
+        topic_id: tp.topic_id,
+        partition: tp.partition,
+        leader_epoch: proposal.leader_epoch,
+        partition_epoch: proposal.partition_epoch,
+        new_isr: proposal.new_isr.clone(),
+        recovering: false,
+    }
+}
+
+fn deliver(
+    broker: &Broker,
+    proposals: &[(TopicPartition, Proposal)],
+    results: Vec<AlterPartitionResult>,
+) {
+    let mut by_partition: BTreeMap<_, _> = results
+        .into_iter()
+        .map(|result| {
+            let tp = TopicPartition { topic_id: result.topic_id, partition: result.partition };
+            (tp, result.result)
+        })
+        .collect();
+    for (tp, proposal) in proposals {
+        match by_partition.remove(tp) {
+            Some(Ok(state)) => {
+                count(broker, *tp, proposal, &state);
+                answer(broker, *tp, AlterAnswer::Committed(view(&state)));
+            }
+            Some(Err(error)) => {
+                tracing::info!(%tp, %error, "a change of an in-sync set was refused");
+                answer(broker, *tp, AlterAnswer::Refused(error.code));
+            }
+            None => answer(broker, *tp, AlterAnswer::Unknown),
+        }
+    }
+}
+
+fn view(state: &PartitionState) -> IsrView<'_> {
+    IsrView {
+        isr: &state.isr,
+        leader_epoch: state.leader_epoch,
+        partition_epoch: state.partition_epoch,
+    }
+}
+
+/// Says what changed, and counts it.
+fn count(broker: &Broker, tp: TopicPartition, proposal: &Proposal, state: &PartitionState) {
+    let Some(before) = broker.partitions.opened(tp).and_then(|p| p.progress.isr_len()) else {
+        return;
+    };
+    if state.partition_epoch <= proposal.partition_epoch {
+        return;
+    }
+    let after = state.isr.len();
+    tracing::info!(%tp, isr = ?state.isr, partition_epoch = state.partition_epoch, "in-sync set changed");
+    let (shrunk, expanded) = (before.saturating_sub(after), after.saturating_sub(before));
+    broker.metrics.cluster.isr_changed(shrunk as u64, expanded as u64);
+}
+
+fn answer_all(broker: &Broker, proposals: &[(TopicPartition, Proposal)], how: AlterAnswer<'_>) {
+    for (tp, _) in proposals {
+        answer(broker, *tp, how);
+    }
+}
+
+fn answer(broker: &Broker, tp: TopicPartition, how: AlterAnswer<'_>) {
+    if let Some(partition) = broker.partitions.opened(tp) {
+        partition.progress.alter_answered(how);
+    }
+}

@@ -1,0 +1,548 @@
+//! A link to one leader: everything this broker follows it for, on one pair of streams.
+//!
+//! **Invariants**
+//! - The link's task alone appends to, cuts and acknowledges the logs it follows, within a tenure
+//!   of the partition: when that ends, so does what the link can do to it.
+//! - What became durable in one group of the journal is acknowledged in one message, ahead of
+//!   whatever else there is to do.
+//! - A partition that gives trouble is given up alone and tried again later.
+//!
+//! **Not here:** which partitions (`following`), what a replica decides (`chronik-replication`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chronik_log::{AdmitError, Permit};
+use chronik_peer::{Channel, Closed, OpenError, PeerStream, StreamSender};
+use chronik_replication::{
+    AckBatch, Answer, Data, DataError, DecodeError, Open, PartitionData, PartitionEnded, Path,
+    Step, SubscriptionIds, ToFollower, ToLeader,
+};
+use chronik_types::{BrokerEpoch, ErrorCode, LeaderEpoch, Monotonic, TopicPartition};
+
+use super::codec::{from_leader, to_leader};
+use super::followed::{Followed, Replica};
+use super::following::LinkInbox;
+use super::inflow::{Incoming, Inflow};
+use crate::Broker;
+use crate::partition::Cut;
+use crate::role::Role;
+
+/// Bytes that may be on their way on the live stream.
+const LIVE_WINDOW: u64 = 8 << 20;
+/// Bytes that may be on their way on the catch-up stream.
+const CATCH_UP_WINDOW: u64 = 4 << 20;
+/// Partitions of one subscription message.
+const SUBSCRIBED_AT_ONCE: usize = 2_000;
+/// Logs opened in one go, where that holds up nobody else.
+const OPENED_AT_ONCE: usize = 64;
+/// How long opening both streams may take.
+const OPEN_PATIENCE: Duration = Duration::from_secs(5);
+/// The wait before a lost stream is opened again; doubled with every failure, up to the second.
+const RECONNECT: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+/// The wait before a partition that gave trouble is tried again.
+const TROUBLE_REST: Duration = Duration::from_millis(200);
+
+/// See the module.
+pub(super) struct Link {
+    broker: Arc<Broker>,
+    inbox: Arc<LinkInbox>,
+    ids: SubscriptionIds,
+    followed: BTreeMap<TopicPartition, Followed>,
+    /// Partitions that gave trouble, and when they are tried again.
+    resting: BTreeSet<(Monotonic, TopicPartition)>,
+}
+
+/// Why a session with a leader ended.
+#[derive(Debug, thiserror::Error)]
+enum Ending {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("the leader closed it")]
+    Closed,
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    #[error("a message that does not belong on it")]
+    Unexpected,
+    #[error("nothing is followed there any more")]
+    Idle,
+}
+
+impl From<Closed> for Ending {
+    fn from(_: Closed) -> Self {
+        Self::Closed
+    }
+}
+
+/// The senders of a session, and what waits to be said.
+struct Out {
+    live: StreamSender,
+    catch_up: StreamSender,
+    acks: AckBatch,
+    /// Partitions to be subscribed.
+    wanted: Vec<TopicPartition>,
+    given_up: Vec<PartitionEnded>,
+}
+
+/// What a session does next.
+enum Event {
+    Woken,
+    Live(Incoming),
+    CatchUp(Incoming),
+    Rested,
+}
+
+impl Link {
+    pub fn new(broker: Arc<Broker>, inbox: Arc<LinkInbox>) -> Self {
+        let ids = SubscriptionIds::starting_at(broker.env.rng.u64());
+        let (followed, resting) = (BTreeMap::new(), BTreeSet::new());
+        Self { broker, inbox, ids, followed, resting }
+    }
+
+    /// Follows for as long as the broker runs.
+    pub async fn run(mut self) {
+        let (shortest, longest) = RECONNECT;
+        let mut rest = shortest;
+        loop {
+            self.look_at_image().await;
+            if self.followed.is_empty() {
+                self.inbox.woken().await;
+                continue;
+            }
+            let begun = self.broker.env.clock.monotonic();
+            let leader = self.inbox.leader;
+            let ending = self.session().await;
+            self.all_unsubscribed();
+            match ending {
+                Ending::Idle => continue,
+                Ending::Open(error) => tracing::debug!(%leader, %error, "a leader is not reached"),
+                ending => tracing::info!(%leader, %ending, "the session with a leader has ended"),
+            }
+            let lasted = self.broker.env.clock.monotonic().since(begun);
+            rest = if lasted > longest { shortest } else { (rest * 2).min(longest) };
+            tokio::time::sleep(rest).await;
+        }
+    }
+
+    /// Opens the streams, subscribes to everything and follows, until something breaks.
+    async fn session(&mut self) -> Ending {
+        match self.open_streams().await {
+            Err(ending) => ending,
+            Ok((live, catch_up)) => match self.follow(live, catch_up).await {
+                Err(ending) => ending,
+                Ok(()) => Ending::Idle,
+            },
+        }
+    }
+
+    async fn open_streams(&self) -> Result<(PeerStream, PeerStream), Ending> {
+        let session = self.broker.env.rng.u64();
+        let live = self.open_stream(Path::Live, session, LIVE_WINDOW).await?;
+        let catch_up = self.open_stream(Path::CatchUp, session, CATCH_UP_WINDOW).await?;
+        Ok((live, catch_up))
+    }
+
+    async fn open_stream(
+        &self,
+        path: Path,
+        session: u64,
+        window: u64,
+    ) -> Result<PeerStream, Ending> {
+        let broker = &self.broker;
+        let me = broker.options.node_id;
+        let registered = broker.committed.borrow().image.broker(me).map(|broker| broker.epoch);
+        let broker_epoch = registered.unwrap_or(BrokerEpoch::NONE);
+        let open = ToLeader::Open(Open { path, broker_epoch, session, window });
+        let channel = match path {
+            Path::Live => Channel::Live,
+            Path::CatchUp => Channel::CatchUp,
+        };
+        let deadline = broker.env.clock.monotonic().after(OPEN_PATIENCE);
+        let peers = &broker.replication.follows.peers;
+        let mut stream = peers.open(self.inbox.leader, channel, to_leader(&open), deadline).await?;
+        let first = stream.receiver.next().await.ok_or(Ending::Closed)?;
+        match from_leader(&first)? {
+            ToFollower::Opened(_) => Ok(stream),
+            _ => Err(Ending::Unexpected),
+        }
+    }
+
+    async fn follow(&mut self, live: PeerStream, catch_up: PeerStream) -> Result<(), Ending> {
+        let broker = Arc::clone(&self.broker);
+        let mut live_in = Inflow::new(live.receiver, LIVE_WINDOW);
+        let mut catch_up_in = Inflow::new(catch_up.receiver, CATCH_UP_WINDOW);
+        let mut out = Out {
+            live: live.sender,
+            catch_up: catch_up.sender,
+            acks: AckBatch::default(),
+            wanted: self.followed.keys().copied().collect(),
+            given_up: Vec::new(),
+        };
+        tracing::info!(
+            leader = %self.inbox.leader, partitions = self.followed.len(), "following a leader"
+        );
+        loop {
+            self.say(&mut out).await?;
+            if self.followed.is_empty() {
+                return Ok(());
+            }
+            let next_rested = self.resting.first().map(|(at, _)| *at);
+            let event = tokio::select! {
+                biased;
+                () = self.inbox.woken() => Event::Woken,
+                incoming = live_in.next(&broker.storage) => Event::Live(incoming),
+                incoming = catch_up_in.next(&broker.storage) => Event::CatchUp(incoming),
+                () = until(&broker, next_rested) => Event::Rested,
+            };
+            match event {
+                Event::Woken => self.woken(&mut out).await,
+                Event::Live(incoming) => {
+                    self.take(Path::Live, incoming, &mut live_in, &mut out).await?;
+                }
+                Event::CatchUp(incoming) => {
+                    self.take(Path::CatchUp, incoming, &mut catch_up_in, &mut out).await?;
+                }
+                Event::Rested => self.rested(&mut out),
+            }
+        }
+    }
+
+    /// Says what waits to be said.
+    async fn say(&mut self, out: &mut Out) -> Result<(), Ending> {
+        if let Some(acks) = out.acks.take() {
+            out.live.send(to_leader(&acks)).await?;
+        }
+        if !out.given_up.is_empty() {
+            let given_up = ToLeader::Unsubscribe(std::mem::take(&mut out.given_up));
+            out.live.send(to_leader(&given_up)).await?;
+        }
+        if !out.wanted.is_empty() {
+            let wanted = std::mem::take(&mut out.wanted);
+            for some in wanted.chunks(SUBSCRIBED_AT_ONCE) {
+                let requests: Vec<_> = some
+                    .iter()
+                    .filter_map(|tp| Some(self.followed.get_mut(tp)?.subscribe(*tp, &mut self.ids)))
+                    .collect();
+                out.live.send(to_leader(&ToLeader::Subscribe(requests))).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn woken(&mut self, out: &mut Out) {
+        let noted = self.inbox.take();
+        for tp in noted.durable {
+            let replica = self.followed.get_mut(&tp).and_then(|f| f.replica.as_mut());
+            if let Some(ack) = replica.and_then(|replica| replica.acknowledge()) {
+                out.acks.add(ack);
+            }
+        }
+        if !noted.changed.is_empty() {
+            let (wanted, given_up) = self.look_at(noted.changed).await;
+            out.wanted.extend(wanted);
+            out.given_up.extend(given_up);
+        }
+    }
+
+    /// Takes over what the image has said since the last look, without a session.
+    async fn look_at_image(&mut self) {
+        let noted = self.inbox.take();
+        self.look_at(noted.changed).await;
+    }
+
+    /// Brings these partitions in line with the committed image. Returns the ones to subscribe and
+    /// the subscriptions that are over.
+    async fn look_at(
+        &mut self,
+        changed: BTreeSet<TopicPartition>,
+    ) -> (Vec<TopicPartition>, Vec<PartitionEnded>) {
+        let (mut wanted, mut given_up) = (Vec::new(), Vec::new());
+        let mut written = Vec::new();
+        for tp in changed {
+            let epoch = match self.role(tp) {
+                Some(Role::Follower { leader, epoch }) if leader == self.inbox.leader => epoch,
+                _ => {
+                    let mut gone = self.followed.remove(&tp);
+                    let ended = gone.as_mut().and_then(Followed::unsubscribe);
+                    given_up.extend(ended.map(|subscription| PartitionEnded { tp, subscription }));
+                    continue;
+                }
+            };
+            if self.followed.get(&tp).is_some_and(|followed| followed.epoch == epoch) {
+                continue;
+            }
+            if self.broker.storage.is_written(tp) {
+                written.push((tp, epoch));
+            } else {
+                self.followed.insert(tp, Followed::new(epoch, None));
+                wanted.push(tp);
+            }
+        }
+        for some in written.chunks(OPENED_AT_ONCE) {
+            wanted.extend(self.open(some.to_vec()).await);
+        }
+        (wanted, given_up)
+    }
+
+    fn role(&self, tp: TopicPartition) -> Option<Role> {
+        let committed = self.broker.committed.borrow();
+        Role::of(committed.image.partition(tp)?, self.broker.options.node_id)
+    }
+
+    /// Opens logs; returns the partitions to subscribe.
+    async fn open(&mut self, some: Vec<(TopicPartition, LeaderEpoch)>) -> Vec<TopicPartition> {
+        let (broker, inbox) = (Arc::clone(&self.broker), Arc::clone(&self.inbox));
+        let opened = chronik_env::blocking(move || {
+            let open = |(tp, epoch)| (tp, epoch, Replica::open(&broker, &inbox, tp, epoch));
+            some.into_iter().map(open).collect::<Vec<_>>()
+        });
+        let mut wanted = Vec::new();
+        for (tp, epoch, replica) in opened.await {
+            match replica {
+                Some(Ok(replica)) => {
+                    self.followed.insert(tp, Followed::new(epoch, Some(replica)));
+                    wanted.push(tp);
+                }
+                Some(Err(refusal)) => {
+                    tracing::error!(%tp, ?refusal, "the log of a followed partition cannot be opened");
+                }
+                // The image has moved on; the inbox has it again.
+                None => {}
+            }
+        }
+        wanted
+    }
+
+    fn all_unsubscribed(&mut self) {
+        self.resting.clear();
+        for followed in self.followed.values_mut() {
+            followed.unsubscribe();
+        }
+    }
+
+    async fn take(
+        &mut self,
+        path: Path,
+        incoming: Incoming,
+        inflow: &mut Inflow,
+        out: &mut Out,
+    ) -> Result<(), Ending> {
+        match incoming {
+            Incoming::Records { data, body, permit } => {
+                let bytes = body.len() as u64;
+                self.records(data, body, permit, out)?;
+                if let Some(granted) = inflow.window.taken_in(bytes) {
+                    let sender = match path {
+                        Path::Live => &mut out.live,
+                        Path::CatchUp => &mut out.catch_up,
+                    };
+                    sender.send(to_leader(&ToLeader::Credit(granted))).await?;
+                }
+                Ok(())
+            }
+            Incoming::Word(word) => self.word(word, out).await,
+            Incoming::Closed => Err(Ending::Closed),
+            Incoming::Malformed(error) => Err(error.into()),
+        }
+    }
+
+    fn records(
+        &mut self,
+        data: Data,
+        body: Bytes,
+        permit: Result<Permit, AdmitError>,
+        out: &mut Out,
+    ) -> Result<(), Ending> {
+        let parts = data.split(body)?;
+        let mut permit = match permit {
+            Ok(permit) => permit,
+            Err(error) => {
+                tracing::warn!(%error, "no room for the records of a leader");
+                for (part, _) in parts {
+                    self.trouble(part.tp, out);
+                }
+                return Ok(());
+            }
+        };
+        for (part, batches) in parts {
+            self.append(&part, batches, &mut permit, out);
+        }
+        Ok(())
+    }
+
+    /// Appends the records of one partition.
+    fn append(&mut self, part: &PartitionData, batches: Bytes, permit: &mut Permit, out: &mut Out) {
+        let tp = part.tp;
+        let Some(followed) = self.followed.get_mut(&tp) else { return };
+        let (broker, inbox, epoch) = (&self.broker, &self.inbox, followed.epoch);
+        let open = || Replica::open(broker, inbox, tp, epoch);
+        let replica = match followed.receiving(part.subscription, open) {
+            // Of a subscription that is over.
+            None => return,
+            Some(Ok(replica)) => replica,
+            Some(Err(refusal)) => {
+                tracing::error!(%tp, ?refusal, "the log of a followed partition cannot be opened");
+                return self.trouble(tp, out);
+            }
+        };
+        if let Some(ack) = replica.accepted(part) {
+            out.acks.add(ack);
+        }
+        match replica.follower.check_data(part, &batches) {
+            Ok(()) => {}
+            Err(DataError::Stale) => return,
+            Err(error) => {
+                tracing::warn!(%tp, %error, "records of a leader do not fit");
+                return self.trouble(tp, out);
+            }
+        }
+        match replica.partition.append_replicated(permit, batches) {
+            Ok(()) => {
+                let position = super::log_position(&replica.partition.log);
+                let told = replica.follower.on_appended(part, position);
+                replica.apply(told);
+            }
+            Err(refusal) if refusal.code == ErrorCode::NotLeaderOrFollower => {}
+            Err(refusal) => {
+                tracing::warn!(%tp, ?refusal, "records of a leader were not appended");
+                self.trouble(tp, out);
+            }
+        }
+    }
+
+    async fn word(&mut self, word: ToFollower, out: &mut Out) -> Result<(), Ending> {
+        match word {
+            ToFollower::Subscribed(answers) => {
+                for answer in answers {
+                    self.answered(answer.tp, answer.subscription, &answer.answer, out).await;
+                }
+            }
+            ToFollower::Watermarks(watermarks) => {
+                for told in watermarks {
+                    let replica = self.followed.get_mut(&told.tp).and_then(|f| f.replica.as_mut());
+                    let Some(replica) = replica else { continue };
+                    let told = replica.follower.on_watermark(
+                        told.subscription,
+                        told.high_watermark,
+                        told.log_start,
+                    );
+                    replica.apply(told);
+                }
+            }
+            ToFollower::Ended(ended) => {
+                for end in ended {
+                    let followed = self.followed.get(&end.tp);
+                    if followed.is_some_and(|f| f.subscription == Some(end.subscription)) {
+                        tracing::debug!(tp = %end.tp, code = %end.code, "a leader gave a partition up");
+                        self.trouble(end.tp, out);
+                    }
+                }
+            }
+            ToFollower::Opened(_) | ToFollower::Data(_) => return Err(Ending::Unexpected),
+        }
+        Ok(())
+    }
+
+    /// Does what the answer to a subscription asks for.
+    async fn answered(
+        &mut self,
+        tp: TopicPartition,
+        subscription: chronik_replication::SubscriptionId,
+        answer: &Answer,
+        out: &mut Out,
+    ) {
+        let Some(followed) = self.followed.get_mut(&tp) else { return };
+        if followed.subscription != Some(subscription) {
+            return;
+        }
+        let epoch = followed.epoch;
+        let Some(replica) = followed.replica.as_mut() else {
+            match answer {
+                Answer::Accepted(_) => {}
+                Answer::Refused(code) => self.refused(tp, *code, out),
+                // The leader's log begins later than an empty one: now there is a log here.
+                Answer::Diverges { end: start, .. } | Answer::Reset { start } => {
+                    let start = *start;
+                    match Replica::open(&self.broker, &self.inbox, tp, epoch) {
+                        Some(Ok(replica)) => {
+                            self.followed.insert(tp, Followed::new(epoch, Some(replica)));
+                            self.cut(tp, Cut::All(start), out).await;
+                        }
+                        Some(Err(_)) => self.trouble(tp, out),
+                        None => {}
+                    }
+                }
+            }
+            return;
+        };
+        match replica.answered(subscription, answer) {
+            Step::Stale => {}
+            Step::Follow { told, ack } => {
+                replica.apply(told);
+                if let Some(ack) = ack {
+                    out.acks.add(ack);
+                }
+            }
+            Step::Truncate { to, below_high_watermark } => {
+                if below_high_watermark {
+                    tracing::warn!(%tp, %to, "the leader's log parts from this one below the high watermark");
+                } else {
+                    tracing::info!(%tp, %to, "the log is cut to where it agrees with the leader's");
+                }
+                self.cut(tp, Cut::End(to), out).await;
+            }
+            Step::Reset { start } => {
+                tracing::warn!(%tp, %start, "the log begins anew where the leader's does");
+                self.cut(tp, Cut::All(start), out).await;
+            }
+            Step::Refused(code) => self.refused(tp, code, out),
+        }
+    }
+
+    async fn cut(&mut self, tp: TopicPartition, cut: Cut, out: &mut Out) {
+        let Some(replica) = self.followed.get_mut(&tp).and_then(|f| f.replica.as_mut()) else {
+            return;
+        };
+        match replica.cut(cut).await {
+            Ok(()) => out.wanted.push(tp),
+            Err(error) => {
+                tracing::warn!(%tp, %error, "the log could not be cut");
+                self.trouble(tp, out);
+            }
+        }
+    }
+
+    fn refused(&mut self, tp: TopicPartition, code: ErrorCode, out: &mut Out) {
+        tracing::debug!(%tp, %code, "a leader refused a subscription");
+        self.trouble(tp, out);
+    }
+
+    /// Gives a partition up for a while.
+    fn trouble(&mut self, tp: TopicPartition, out: &mut Out) {
+        let Some(followed) = self.followed.get_mut(&tp) else { return };
+        let ended = followed.unsubscribe();
+        out.given_up.extend(ended.map(|subscription| PartitionEnded { tp, subscription }));
+        let at = self.broker.env.clock.monotonic().after(TROUBLE_REST);
+        self.resting.insert((at, tp));
+    }
+
+    fn rested(&mut self, out: &mut Out) {
+        let now = self.broker.env.clock.monotonic();
+        while self.resting.first().is_some_and(|(at, _)| *at <= now) {
+            let Some((_, tp)) = self.resting.pop_first() else { return };
+            if self.followed.get(&tp).is_some_and(|followed| followed.subscription.is_none()) {
+                out.wanted.push(tp);
+            }
+        }
+    }
+}
+
+/// Until it is `at`; for ever if that is never.
+async fn until(broker: &Broker, at: Option<Monotonic>) {
+    match at {
+        Some(at) => tokio::time::sleep(at.since(broker.env.clock.monotonic())).await,
+        None => std::future::pending().await,
+    }
+}
