@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from adapters.base import T0, BrokerError, Record
+from adapters.base import NODES, T0, BrokerError, Record
 from adapters.waiting import eventually
 
 FORMAT = r"%p\t%o\t%T\t%k\t%s\t%h\n"
@@ -58,9 +58,13 @@ def test_seek_by_time(kcat, client, topic):
 def test_metadata(kcat, topic):
     name = topic(partitions=3)
     told = json.loads(kcat("-L", "-t", name, "-J"))
-    assert [broker["id"] for broker in told["brokers"]] == [1]
+    brokers = list(range(1, NODES + 1))
+    assert sorted(broker["id"] for broker in told["brokers"]) == brokers
     (found,) = told["topics"]
-    assert [(p["partition"], p["leader"], p["isrs"]) for p in found["partitions"]] == [(i, 1, [{"id": 1}]) for i in range(3)]
+    assert [p["partition"] for p in found["partitions"]] == [0, 1, 2]
+    for partition in found["partitions"]:
+        assert partition["leader"] in brokers
+        assert sorted(replica["id"] for replica in partition["isrs"]) == brokers
 
 
 def test_idempotent_producer(kcat, client, topic):

@@ -62,9 +62,12 @@ const CODECS = {
 
 if (!process.env.BOOTSTRAP) throw new Error('BOOTSTRAP is not set: run the suite through tests/clients/run')
 
+/** The addresses of all nodes: as many replicas has a topic. */
+const BROKERS = process.env.BOOTSTRAP.split(',')
+
 const kafka = new Kafka({
   clientId: 'kafkajs-suite',
-  brokers: [process.env.BOOTSTRAP],
+  brokers: BROKERS,
   logLevel: logLevel.NOTHING,
   retry: { initialRetryTime: 50, retries: 8 },
 })
@@ -94,7 +97,7 @@ async function makeTopic(stem, partitions = 1, configs = {}) {
   const topic = unique(stem)
   const configEntries = Object.entries(configs).map(([name, value]) => ({ name, value }))
   await withAdmin(async admin => {
-    await admin.createTopics({ topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }] })
+    await admin.createTopics({ topics: [{ topic, numPartitions: partitions, replicationFactor: BROKERS.length, configEntries }] })
     // Creation is acknowledged before the broker leads the partitions.
     await eventually(async () => {
       try {
@@ -152,4 +155,4 @@ async function read(topic, count, offset = 0) {
   }
 }
 
-module.exports = { CODECS, eventually, kafka, makeTopic, member, read, send, unique, withAdmin }
+module.exports = { BROKERS, CODECS, eventually, kafka, makeTopic, member, read, send, unique, withAdmin }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.base import BrokerError, Record
+from adapters.base import NODES, BrokerError, Record
 from adapters.waiting import await_partitions, eventually
 
 
@@ -95,7 +95,7 @@ def test_partition_counts(client, topic, name):
 
 
 def test_more_replicas_than_brokers(client, name):
-    assert code_of(client.create_topic, name, 1, 3) == 38
+    assert code_of(client.create_topic, name, 1, NODES + 1) == 38
 
 
 def test_an_unknown_topic(client, name):

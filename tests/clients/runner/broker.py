@@ -1,4 +1,4 @@
-"""One broker of either target, on free loopback ports and a clean temporary directory."""
+"""The broker or brokers of each target, on free loopback ports and in a clean temporary directory."""
 
 import os
 import queue
@@ -48,6 +48,7 @@ class Broker:
 
     @property
     def bootstrap(self):
+        """The addresses of all nodes, by their numbers."""
         return f"127.0.0.1:{self.port}"
 
     def discard(self):
@@ -77,23 +78,26 @@ class Kafka(Broker):
         shutil.rmtree(self.dir.parent, ignore_errors=True)
 
 
-class Chronik(Broker):
-    def start(self):
+class Node:
+    """One process of Chronik with its data and its own words in a directory."""
+
+    def __init__(self, directory, settings):
+        self.dir = directory
+        self.settings = settings
+
+    def launch(self):
         binary = Path(os.environ.get("CHRONIK_BIN", REPOSITORY / "target/release/chronik-server"))
         if not binary.exists():
             raise SetupError(f"{binary} does not exist: `cargo build --release --bin chronik-server`, or set CHRONIK_BIN")
-        self.port, admin = free_ports(2)
-        self.admin = f"http://127.0.0.1:{admin}"
-        overrides = {"listeners": f"PLAINTEXT://127.0.0.1:{self.port}", "admin.listener": f"127.0.0.1:{admin}", **OVERRIDES}
-        arguments = [binary, "start", "--data-dir", self.data]
-        for key, value in overrides.items():
+        self.dir.mkdir(exist_ok=True)
+        arguments = [binary, "start", "--data-dir", self.dir / "data"]
+        for key, value in self.settings.items():
             arguments += ["--override", f"{key}={value}"]
         self.process = subprocess.Popen(
             arguments, stdout=subprocess.PIPE, stderr=(self.dir / "stderr.log").open("w"), text=True, cwd=self.dir,
         )
-        self._await_ready()
 
-    def _await_ready(self):
+    def await_ready(self):
         lines = queue.Queue()
         threading.Thread(target=self._drain, args=(lines,), daemon=True).start()
         deadline = time.monotonic() + READY_TIMEOUT_S
@@ -115,8 +119,10 @@ class Chronik(Broker):
                 lines.put(line)
         lines.put(None)
 
-    def stop(self):
+    def terminate(self):
         self.process.send_signal(signal.SIGTERM)
+
+    def await_end(self):
         try:
             code = self.process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -126,7 +132,75 @@ class Chronik(Broker):
             raise SetupError(f"the broker stopped with exit code {code}:\n{self.log()[-4000:]}")
 
     def log(self):
-        return "".join((self.dir / name).read_text(errors="replace") for name in ("stdout.log", "stderr.log"))
+        files = (self.dir / name for name in ("stdout.log", "stderr.log"))
+        return "".join(file.read_text(errors="replace") for file in files if file.exists())
 
 
-TARGETS = {"kafka": Kafka, "chronik": Chronik}
+class Chronik(Broker):
+    def start(self):
+        self.port, admin = free_ports(2)
+        self.admin = f"http://127.0.0.1:{admin}"
+        listeners = {"listeners": f"PLAINTEXT://127.0.0.1:{self.port}", "admin.listener": f"127.0.0.1:{admin}"}
+        self.node = Node(self.dir, {**listeners, **OVERRIDES})
+        self.node.launch()
+        self.node.await_ready()
+
+    def stop(self):
+        self.node.terminate()
+        self.node.await_end()
+
+    def log(self):
+        return self.node.log()
+
+
+class Cluster(Broker):
+    """Three nodes, and three replicas of everything: what is read from files is read from the first node's."""
+
+    replicas = 3
+
+    def start(self):
+        ports = free_ports(3 * self.replicas)
+        clients, controllers, admins = (ports[kind :: 3] for kind in range(3))
+        self.ports = clients
+        self.admin = f"http://127.0.0.1:{admins[0]}"
+        self.data = self.dir / "node1/data"
+        voters = ",".join(f"{number}@127.0.0.1:{port}" for number, port in enumerate(controllers, 1))
+        self.nodes = []
+        for number, (client, controller, admin) in enumerate(zip(clients, controllers, admins), 1):
+            settings = {
+                **OVERRIDES,
+                "node.id": number,
+                "controller.quorum.voters": voters,
+                "controller.listener.names": "CONTROLLER",
+                "listeners": f"PLAINTEXT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}",
+                "admin.listener": f"127.0.0.1:{admin}",
+                "default.replication.factor": self.replicas,
+                "offsets.topic.replication.factor": self.replicas,
+            }
+            self.nodes.append(Node(self.dir / f"node{number}", settings))
+        try:
+            for node in self.nodes:
+                node.launch()
+            for node in self.nodes:
+                node.await_ready()
+        except BaseException:
+            for node in self.nodes:
+                if hasattr(node, "process"):
+                    node.process.kill()
+            raise
+
+    @property
+    def bootstrap(self):
+        return ",".join(f"127.0.0.1:{port}" for port in self.ports)
+
+    def stop(self):
+        for node in self.nodes:
+            node.terminate()
+        for node in self.nodes:
+            node.await_end()
+
+    def log(self):
+        return "".join(f"--- node {number}\n{node.log()}" for number, node in enumerate(self.nodes, 1))
+
+
+TARGETS = {"kafka": Kafka, "chronik": Chronik, "cluster": Cluster}

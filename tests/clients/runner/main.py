@@ -104,7 +104,7 @@ def run_against(broker, names, options):
         raise
     broker.stop()
     good = report(table, options.slowest)
-    if not good and options.target == "chronik":
+    if not good and options.target != "kafka":
         print_log_tail(broker)
     return 0 if good else 1
 

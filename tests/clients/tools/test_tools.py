@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from adapters.base import T0, Record, closing, drive
+from adapters.base import NODES, T0, Record, closing, drive
 
 TOPICS = "org.apache.kafka.tools.TopicCommand"
 CONFIGS = "kafka.admin.ConfigCommand"
@@ -21,16 +21,20 @@ def numbers(client, topic, count, partition=0):
 
 
 def test_topics(tool, name):
-    create = ("--create", "--topic", name, "--partitions", 2, "--replication-factor", 1)
+    create = ("--create", "--topic", name, "--partitions", 2, "--replication-factor", NODES)
     assert f"Created topic {name}." in tool(TOPICS, *create, "--config", "retention.ms=1000000")
     assert "already exists" in tool(TOPICS, *create, fails=True)
     tool(TOPICS, *create, "--if-not-exists")
     assert name in tool(TOPICS, "--list").split()
     tool(TOPICS, "--alter", "--topic", name, "--partitions", 3)
     description = tool(TOPICS, "--describe", "--topic", name)
-    assert "PartitionCount: 3" in description and "ReplicationFactor: 1" in description
+    assert "PartitionCount: 3" in description and f"ReplicationFactor: {NODES}" in description
     assert "retention.ms=1000000" in description
-    assert re.findall(r"Partition: (\d)\s+Leader: 1\s+Replicas: 1\s+Isr: 1", description) == ["0", "1", "2"]
+    found = re.findall(r"Partition: (\d)\s+Leader: (\d)\s+Replicas: ([\d,]+)\s+Isr: ([\d,]+)", description)
+    assert [partition for partition, *_ in found] == ["0", "1", "2"]
+    for _, leader, replicas, isr in found:
+        assert replicas.split(",")[0] == leader
+        assert sorted(replicas.split(",")) == sorted(isr.split(",")) == [str(node) for node in range(1, NODES + 1)]
     assert "3 partition" in tool(TOPICS, "--alter", "--topic", name, "--partitions", 1, fails=True)
     tool(TOPICS, "--delete", "--topic", name)
     assert "does not exist" in tool(TOPICS, "--describe", "--topic", name, fails=True)
@@ -193,16 +197,19 @@ def test_log_dirs(tool, client, topic):
     name = topic()
     numbers(client, name, 100)
     output = tool("org.apache.kafka.tools.LogDirsCommand", "--describe", "--topic-list", name)
-    (broker,) = json.loads(output.splitlines()[-1])["brokers"]
-    (directory,) = broker["logDirs"]
-    assert broker["broker"] == 1 and directory["error"] is None
-    (partition,) = directory["partitions"]
-    assert partition["partition"] == f"{name}-0" and partition["size"] > 500 and partition["offsetLag"] == 0
+    brokers = json.loads(output.splitlines()[-1])["brokers"]
+    assert sorted(broker["broker"] for broker in brokers) == list(range(1, NODES + 1))
+    for broker in brokers:
+        (directory,) = broker["logDirs"]
+        assert directory["error"] is None
+        (partition,) = directory["partitions"]
+        assert partition["partition"] == f"{name}-0" and partition["size"] > 500 and partition["offsetLag"] == 0
 
 
 def test_broker_api_versions(tool, client):
     output = tool("org.apache.kafka.tools.BrokerApiVersionsCommand")
-    assert output.startswith(f"{client.bootstrap} (id: 1 rack: null isFenced: false) -> (")
+    for number, address in enumerate(client.bootstrap.split(","), 1):
+        assert re.search(rf"^{re.escape(address)} \(id: {number} rack: null isFenced: false\) -> \(", output, re.M), address
     ranges = dict(re.findall(r"^\t(\w+)\(\d+\): (?:(\d+ to \d+)|\d+) \[usable", output, re.M))
     for api, wanted in {
         "Produce": "0 to 13", "Fetch": "4 to 18", "Metadata": "0 to 13", "JoinGroup": "0 to 9", "ListOffsets": "1 to 10",
@@ -217,4 +224,4 @@ def test_the_cluster(tool, client):
     address = ("--bootstrap-server", client.bootstrap)
     assert re.search(r"Cluster ID: [\w-]{22}", tool("org.apache.kafka.tools.ClusterTool", "cluster-id", *address, bootstrap=None))
     status = tool("org.apache.kafka.tools.MetadataQuorumCommand", "describe", "--status")
-    assert re.search(r"LeaderId:\s+1\b", status)
+    assert re.search(rf"LeaderId:\s+[1-{NODES}]\b", status)

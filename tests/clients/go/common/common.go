@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -33,15 +34,18 @@ type Record struct {
 	Timestamp  int64
 }
 
-// Bootstrap is the address of the broker under test.
-func Bootstrap() string {
-	address := os.Getenv("BOOTSTRAP")
-	if address == "" {
+// Bootstrap is the addresses of the nodes under test: as many replicas has a topic.
+func Bootstrap() []string {
+	addresses := os.Getenv("BOOTSTRAP")
+	if addresses == "" {
 		fmt.Fprintln(os.Stderr, "BOOTSTRAP is not set: run the suite through tests/clients/run")
 		os.Exit(2)
 	}
-	return address
+	return strings.Split(addresses, ",")
 }
+
+// Nodes is how many nodes are under test.
+func Nodes() int16 { return int16(len(Bootstrap())) }
 
 // Unique is a name that no other test uses.
 func Unique(stem string) string {

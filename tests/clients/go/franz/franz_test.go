@@ -25,7 +25,7 @@ func deadline(t *testing.T) context.Context {
 func client(t *testing.T, options ...kgo.Opt) *kgo.Client {
 	t.Helper()
 	cl, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.SeedBrokers(common.Bootstrap()), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.UnknownTopicRetries(2),
+		kgo.SeedBrokers(common.Bootstrap()...), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.UnknownTopicRetries(2),
 	}, options...)...)
 	must(t, err)
 	t.Cleanup(cl.Close)
@@ -62,7 +62,7 @@ func makeTopic(t *testing.T, partitions int32, configs map[string]string) string
 	for key, value := range configs {
 		values[key] = &value
 	}
-	_, err := adm.CreateTopic(ctx, partitions, 1, values, name)
+	_, err := adm.CreateTopic(ctx, partitions, common.Nodes(), values, name)
 	must(t, err)
 	must(t, common.Eventually(func() bool {
 		listed, err := adm.ListEndOffsets(ctx, name)
@@ -372,7 +372,7 @@ func TestErrorsOfCreation(t *testing.T) {
 	}
 	is(t, create(1, 1, nil, "with space"), kerr.InvalidTopicException)
 	is(t, create(0, 1, nil, bad), kerr.InvalidPartitions)
-	is(t, create(1, 3, nil, bad), kerr.InvalidReplicationFactor)
+	is(t, create(1, common.Nodes()+1, nil, bad), kerr.InvalidReplicationFactor)
 	is(t, create(1, 1, map[string]*string{"no.such.config": &value}, bad), kerr.InvalidConfig)
 	is(t, send(t, bad, 0, common.Numbers(0, 1)), kerr.UnknownTopicOrPartition)
 	must(t, send(t, bad, 0, common.Numbers(0, 1), kgo.AllowAutoTopicCreation(), kgo.UnknownTopicRetries(-1)))

@@ -120,7 +120,7 @@ type franz struct{}
 
 func (franz) write(codec string, lines []line) error {
 	cl, err := kgo.NewClient(
-		kgo.SeedBrokers(common.Bootstrap()), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.SeedBrokers(common.Bootstrap()...), kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.ProducerBatchCompression(map[string]kgo.CompressionCodec{
 			"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
 			"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
@@ -142,7 +142,7 @@ func (franz) write(codec string, lines []line) error {
 
 func (franz) read(topic string, count int) ([]line, error) {
 	start := map[string]map[int32]kgo.Offset{topic: {0: kgo.NewOffset().AtStart()}}
-	cl, err := kgo.NewClient(kgo.SeedBrokers(common.Bootstrap()), kgo.ConsumePartitions(start))
+	cl, err := kgo.NewClient(kgo.SeedBrokers(common.Bootstrap()...), kgo.ConsumePartitions(start))
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +176,7 @@ func (saramaClient) write(codec string, lines []line) error {
 	if err := c.Producer.Compression.UnmarshalText([]byte(codec)); err != nil {
 		return err
 	}
-	producer, err := sarama.NewSyncProducer([]string{common.Bootstrap()}, c)
+	producer, err := sarama.NewSyncProducer(common.Bootstrap(), c)
 	if err != nil {
 		return err
 	}
@@ -204,7 +204,7 @@ func (saramaClient) read(topic string, count int) ([]line, error) {
 	c.Consumer.Return.Errors = true
 	// Closing waits for the fetch in flight, so that one is short.
 	c.Consumer.MaxWaitTime = 50 * time.Millisecond
-	consumer, err := sarama.NewConsumer([]string{common.Bootstrap()}, c)
+	consumer, err := sarama.NewConsumer(common.Bootstrap(), c)
 	if err != nil {
 		return nil, err
 	}

@@ -66,7 +66,7 @@ func closing(t *testing.T, thing interface{ Close() error }) {
 
 func admin(t *testing.T) sarama.ClusterAdmin {
 	t.Helper()
-	adm, err := sarama.NewClusterAdmin([]string{common.Bootstrap()}, config())
+	adm, err := sarama.NewClusterAdmin(common.Bootstrap(), config())
 	must(t, err)
 	closing(t, adm)
 	return adm
@@ -74,7 +74,7 @@ func admin(t *testing.T) sarama.ClusterAdmin {
 
 func client(t *testing.T, change ...func(*sarama.Config)) sarama.Client {
 	t.Helper()
-	cl, err := sarama.NewClient([]string{common.Bootstrap()}, config(change...))
+	cl, err := sarama.NewClient(common.Bootstrap(), config(change...))
 	must(t, err)
 	closing(t, cl)
 	return cl
@@ -87,7 +87,7 @@ func makeTopic(t *testing.T, partitions int32, configs map[string]string) string
 	for key, value := range configs {
 		entries[key] = &value
 	}
-	detail := &sarama.TopicDetail{NumPartitions: partitions, ReplicationFactor: 1, ConfigEntries: entries}
+	detail := &sarama.TopicDetail{NumPartitions: partitions, ReplicationFactor: common.Nodes(), ConfigEntries: entries}
 	must(t, admin(t).CreateTopic(name, detail, false))
 	cl := client(t)
 	must(t, common.Eventually(func() bool {
@@ -127,7 +127,7 @@ func encoder(b []byte) sarama.Encoder {
 
 func send(t *testing.T, topic string, partition int32, records []common.Record, change ...func(*sarama.Config)) ([]*sarama.ProducerMessage, error) {
 	t.Helper()
-	producer, err := sarama.NewSyncProducer([]string{common.Bootstrap()}, config(change...))
+	producer, err := sarama.NewSyncProducer(common.Bootstrap(), config(change...))
 	must(t, err)
 	defer producer.Close()
 	var messages []*sarama.ProducerMessage
@@ -151,7 +151,7 @@ func send(t *testing.T, topic string, partition int32, records []common.Record, 
 func read(t *testing.T, topic string, offset int64, count int) []*sarama.ConsumerMessage {
 	t.Helper()
 	// Closing waits for the fetch in flight, so that one is short.
-	consumer, err := sarama.NewConsumer([]string{common.Bootstrap()}, config(func(c *sarama.Config) { c.Consumer.MaxWaitTime = 50 * time.Millisecond }))
+	consumer, err := sarama.NewConsumer(common.Bootstrap(), config(func(c *sarama.Config) { c.Consumer.MaxWaitTime = 50 * time.Millisecond }))
 	must(t, err)
 	defer consumer.Close()
 	partition, err := consumer.ConsumePartition(topic, 0, offset)
@@ -324,7 +324,7 @@ func join(t *testing.T, name, topic string, change ...func(*sarama.Config)) *mem
 
 func joinAndCommit(t *testing.T, name, topic string, commitAt int64, change ...func(*sarama.Config)) *member {
 	t.Helper()
-	group, err := sarama.NewConsumerGroup([]string{common.Bootstrap()}, name, config(change...))
+	group, err := sarama.NewConsumerGroup(common.Bootstrap(), name, config(change...))
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -445,7 +445,7 @@ func TestErrorsOfCreation(t *testing.T) {
 	}
 	is(t, create("with space", 1, 1, nil), sarama.ErrInvalidTopic)
 	is(t, create(bad, 0, 1, nil), sarama.ErrInvalidPartitions)
-	is(t, create(bad, 1, 3, nil), sarama.ErrInvalidReplicationFactor)
+	is(t, create(bad, 1, common.Nodes()+1, nil), sarama.ErrInvalidReplicationFactor)
 	is(t, create(bad, 1, 1, map[string]*string{"no.such.config": &value}), sarama.ErrInvalidConfig)
 	_, err := send(t, bad, 0, common.Numbers(0, 1))
 	is(t, err, sarama.ErrUnknownTopicOrPartition)

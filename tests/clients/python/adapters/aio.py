@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, Records
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import BrokerResponseError, OffsetOutOfRangeError
 
-from .base import CALL_TIMEOUT_S, HEARTBEAT_MS, SESSION_TIMEOUT_MS, BrokerError, Client, Member, Record
+from .base import CALL_TIMEOUT_S, HEARTBEAT_MS, NODES, SESSION_TIMEOUT_MS, BrokerError, Client, Member, Record
 
 DYNAMIC_TOPIC_CONFIG = 1
 
@@ -157,7 +157,7 @@ class AioKafka(Client):
     def join(self, group, topic, *, reset="earliest"):
         return AioMember(self.loop, self.bootstrap, group, topic, reset)
 
-    def create_topic(self, name, partitions=1, replication=1, config=None):
+    def create_topic(self, name, partitions=1, replication=NODES, config=None):
         topic = NewTopic(name, partitions, replication, topic_configs=config or {})
         answer = self.loop.run(self.admin.create_topics([topic]))
         raise_first(answer.topic_errors)

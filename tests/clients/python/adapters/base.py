@@ -6,6 +6,7 @@ Each adapter implements `Client` and `Member` with its library's own public call
 
 import abc
 import contextlib
+import os
 import time
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 CALL_TIMEOUT_S = 20
 SESSION_TIMEOUT_MS = 10_000
 HEARTBEAT_MS = 300
+# How many nodes there are, and so how many replicas a topic has.
+NODES = len(os.environ.get("BOOTSTRAP", "").split(","))
 # The first timestamp of test data, ms since the epoch: two hours ago, for older records would soon fall to the retention.
 T0 = (int(time.time()) - 7200) * 1000
 
@@ -91,7 +94,7 @@ class Client(abc.ABC):
     def join(self, group, topic, *, reset="earliest") -> Member: ...
 
     @abc.abstractmethod
-    def create_topic(self, name, partitions=1, replication=1, config=None): ...
+    def create_topic(self, name, partitions=1, replication=NODES, config=None): ...
 
     @abc.abstractmethod
     def delete_topic(self, name): ...

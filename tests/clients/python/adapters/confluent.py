@@ -11,7 +11,7 @@ from confluent_kafka.admin import (
     AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ConfigSource, NewPartitions, NewTopic,
 )
 
-from .base import CALL_TIMEOUT_S, HEARTBEAT_MS, SESSION_TIMEOUT_MS, BrokerError, Client, Member, Record, closing
+from .base import CALL_TIMEOUT_S, HEARTBEAT_MS, NODES, SESSION_TIMEOUT_MS, BrokerError, Client, Member, Record, closing
 
 # librdkafka's own errors are negative; these two carry what the broker said.
 LOCAL_TO_BROKER = {KafkaError._UNKNOWN_TOPIC: 3, KafkaError._UNKNOWN_PARTITION: 3}
@@ -139,7 +139,7 @@ class Confluent(Client):
             (future,) = futures.values()
             return future.result(timeout=CALL_TIMEOUT_S)
 
-    def create_topic(self, name, partitions=1, replication=1, config=None):
+    def create_topic(self, name, partitions=1, replication=NODES, config=None):
         self._result(self.admin.create_topics([NewTopic(name, partitions, replication, config=config or {})]))
 
     def delete_topic(self, name):

@@ -10,7 +10,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource
 from kafka.errors import BrokerResponseError
 
-from .base import CALL_TIMEOUT_S, HEARTBEAT_MS, SESSION_TIMEOUT_MS, BrokerError, Client, Member, Record, closing
+from .base import CALL_TIMEOUT_S, HEARTBEAT_MS, NODES, SESSION_TIMEOUT_MS, BrokerError, Client, Member, Record, closing
 
 
 @contextlib.contextmanager
@@ -163,7 +163,7 @@ class KafkaPython(Client):
     def join(self, group, topic, *, reset="earliest"):
         return KafkaPythonMember(self.bootstrap, group, topic, reset)
 
-    def create_topic(self, name, partitions=1, replication=1, config=None):
+    def create_topic(self, name, partitions=1, replication=NODES, config=None):
         topic = {"num_partitions": partitions, "replication_factor": replication, "configs": config or {}}
         with broker_errors():
             self.admin.create_topics({name: topic})

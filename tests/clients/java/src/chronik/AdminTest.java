@@ -15,6 +15,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -93,10 +94,10 @@ class AdminTest {
   void aTopicFromCreationToDeletion() {
     String name = unique("life");
     var created = admin.createTopics(List.of(
-        new NewTopic(name, 2, (short) 1).configs(Map.of("retention.ms", "1000000", "cleanup.policy", "compact,delete"))));
+        new NewTopic(name, 2, Broker.REPLICAS).configs(Map.of("retention.ms", "1000000", "cleanup.policy", "compact,delete"))));
     Uuid id = get(created.topicId(name));
     assertEquals(2, get(created.numPartitions(name)));
-    assertEquals(1, get(created.replicationFactor(name)));
+    assertEquals(Broker.REPLICAS, get(created.replicationFactor(name)));
     assertEquals("1000000", get(created.config(name)).get("retention.ms").value());
     assertEquals("compact,delete", get(created.config(name)).get("cleanup.policy").value());
     assertEquals("1048588", get(created.config(name)).get("max.message.bytes").value());
@@ -112,9 +113,9 @@ class AdminTest {
       assertEquals(4, description.partitions().size());
       assertFalse(description.isInternal());
       description.partitions().forEach(p -> {
-        assertEquals(1, p.leader().id());
-        assertEquals(1, p.replicas().size());
-        assertEquals(1, p.isr().size());
+        assertEquals(p.replicas().get(0), p.leader());
+        assertEquals(Broker.REPLICAS, p.replicas().size());
+        assertEquals(Broker.REPLICAS, p.isr().size());
       });
     }
     get(admin.deleteTopics(TopicCollection.ofTopicIds(List.of(id))).all());
@@ -129,7 +130,7 @@ class AdminTest {
     Uuid before = get(admin.describeTopics(List.of(name)).allTopicNames()).get(name).topicId();
     sendNumbers(name, 0, 0, 5);
     get(admin.deleteTopics(List.of(name)).all());
-    get(admin.createTopics(List.of(new NewTopic(name, 1, (short) 1))).all());
+    get(admin.createTopics(List.of(new NewTopic(name, 1, Broker.REPLICAS))).all());
     awaitPartitions(admin, name, 1);
     eventually(() -> !before.equals(get(admin.describeTopics(List.of(name)).allTopicNames()).get(name).topicId()));
     sendNumbers(name, 0, 7, 8);
@@ -143,35 +144,35 @@ class AdminTest {
     String name = unique("defaults");
     var created = admin.createTopics(List.of(new NewTopic(name, Optional.empty(), Optional.empty())));
     assertEquals(1, get(created.numPartitions(name)));
-    assertEquals(1, get(created.replicationFactor(name)));
+    assertEquals(Broker.REPLICAS, get(created.replicationFactor(name)));
   }
 
   @Test
   void validateOnlyMakesNothing() {
     String name = unique("validate");
     var only = new CreateTopicsOptions().validateOnly(true);
-    assertEquals(3, get(admin.createTopics(List.of(new NewTopic(name, 3, (short) 1)), only).numPartitions(name)));
+    assertEquals(3, get(admin.createTopics(List.of(new NewTopic(name, 3, Broker.REPLICAS)), only).numPartitions(name)));
     assertInstanceOf(
         InvalidPartitionsException.class,
-        failure(admin.createTopics(List.of(new NewTopic(name, 0, (short) 1)), only).all()));
+        failure(admin.createTopics(List.of(new NewTopic(name, 0, Broker.REPLICAS)), only).all()));
     assertFalse(get(admin.listTopics().names()).contains(name));
   }
 
   @ParameterizedTest
   @ValueSource(strings = {"with space", "sla/sh", "..", "", "nul\0", "ünicode"})
   void anInvalidName(String name) {
-    assertInstanceOf(InvalidTopicException.class, createFails(new NewTopic(name, 1, (short) 1)));
+    assertInstanceOf(InvalidTopicException.class, createFails(new NewTopic(name, 1, Broker.REPLICAS)));
   }
 
   @Test
   void errorsOfCreation() {
     String name = topic(admin, "exists", 1);
-    assertInstanceOf(TopicExistsException.class, createFails(new NewTopic(name, 1, (short) 1)));
+    assertInstanceOf(TopicExistsException.class, createFails(new NewTopic(name, 1, Broker.REPLICAS)));
     String other = unique("bad");
-    assertInstanceOf(InvalidTopicException.class, createFails(new NewTopic("x".repeat(250), 1, (short) 1)));
-    assertInstanceOf(InvalidPartitionsException.class, createFails(new NewTopic(other, 0, (short) 1)));
+    assertInstanceOf(InvalidTopicException.class, createFails(new NewTopic("x".repeat(250), 1, Broker.REPLICAS)));
+    assertInstanceOf(InvalidPartitionsException.class, createFails(new NewTopic(other, 0, Broker.REPLICAS)));
     assertInstanceOf(InvalidReplicationFactorException.class, createFails(new NewTopic(other, 1, (short) 0)));
-    assertInstanceOf(InvalidReplicationFactorException.class, createFails(new NewTopic(other, 1, (short) 3)));
+    assertInstanceOf(InvalidReplicationFactorException.class, createFails(new NewTopic(other, 1, (short) (Broker.REPLICAS + 1))));
     assertInstanceOf(
         InvalidReplicaAssignmentException.class, createFails(new NewTopic(other, Map.of(0, List.of(1), 2, List.of(1)))));
     assertInstanceOf(
@@ -180,7 +181,7 @@ class AdminTest {
         Map.of("no.such.config", "1"), Map.of("retention.ms", "soon"), Map.of("cleanup.policy", "burn"),
         Map.of("max.message.bytes", "-1"), Map.of("compression.type", "rar"))) {
       assertInstanceOf(
-          InvalidConfigurationException.class, createFails(new NewTopic(other, 1, (short) 1).configs(bad)), bad.toString());
+          InvalidConfigurationException.class, createFails(new NewTopic(other, 1, Broker.REPLICAS).configs(bad)), bad.toString());
     }
     assertFalse(get(admin.listTopics().names()).contains(other));
   }
@@ -305,14 +306,12 @@ class AdminTest {
   @Test
   void theClusterDescribesItself() {
     var cluster = admin.describeCluster();
-    assertEquals(1, get(cluster.nodes()).size());
-    var node = get(cluster.nodes()).iterator().next();
-    assertEquals(Broker.BOOTSTRAP, node.host() + ":" + node.port());
-    assertEquals(1, get(cluster.controller()).id());
+    var nodes = get(cluster.nodes()).stream().sorted(Comparator.comparing(node -> node.id()));
+    assertEquals(Broker.NODES, nodes.map(node -> node.host() + ":" + node.port()).toList());
     assertEquals(22, get(cluster.clusterId()).length());
     var quorum = get(admin.describeMetadataQuorum().quorumInfo());
-    assertEquals(1, quorum.leaderId());
-    assertEquals(1, quorum.voters().size());
+    assertEquals(get(cluster.controller()).id(), quorum.leaderId());
+    assertEquals(Broker.REPLICAS, quorum.voters().size());
     assertNotEquals(-1, quorum.highWatermark());
     assertTrue(get(admin.describeFeatures().featureMetadata()).finalizedFeatures().containsKey("metadata.version"));
   }

@@ -29,6 +29,10 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 /** The broker under test, and the few calls that every test makes. */
 final class Broker {
   static final String BOOTSTRAP = required("BOOTSTRAP");
+  /** The addresses of all nodes. */
+  static final List<String> NODES = List.of(BOOTSTRAP.split(","));
+  /** Every node has a replica of every partition. */
+  static final short REPLICAS = (short) NODES.size();
   static final long CALL_SECONDS = 20;
 
   private Broker() {}
@@ -93,7 +97,7 @@ final class Broker {
     for (int i = 0; i < configs.length; i += 2) {
       config.put(configs[i], configs[i + 1]);
     }
-    get(admin.createTopics(List.of(new NewTopic(name, partitions, (short) 1).configs(config))).all());
+    get(admin.createTopics(List.of(new NewTopic(name, partitions, REPLICAS).configs(config))).all());
     awaitPartitions(admin, name, partitions);
     return name;
   }
