@@ -10,80 +10,18 @@ only: it says how busy the machine was.
 """
 
 import argparse
-import json
 import os
 import pathlib
-import re
 import shutil
-import signal
-import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-SERVER = ROOT / "target/release/chronik-server"
-BENCH = ROOT / "target/release/chronik-bench"
-KAFKA = ROOT / "tests/clients/kafka.sh"
-TICKS = os.sysconf("SC_CLK_TCK")
-STARTED = []
+import rig
+from rig import Broker, Table, bench, floors, free_port, produce
 
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-class Broker:
-    """A chronik-server process."""
-
-    def __init__(self, directory, overrides=()):
-        self.dir = pathlib.Path(directory)
-        self.port, self.admin = free_port(), free_port()
-        self.overrides = [f"listeners=PLAINTEXT://127.0.0.1:{self.port}", f"admin.listener=127.0.0.1:{self.admin}", *overrides]
-        self.process = None
-
-    def start(self):
-        command = [str(SERVER), "start", "--data-dir", str(self.dir / "data")]
-        for override in self.overrides:
-            command += ["--override", override]
-        begin = time.monotonic()
-        log = open(self.dir / "broker.log", "ab")
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        STARTED.append(self.process)
-        line = self.process.stdout.readline()
-        if not line.startswith("chronik ready"):
-            sys.exit(f"the broker did not become ready: {line!r}; see {self.dir / 'broker.log'}")
-        return time.monotonic() - begin
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(60)
-
-    def rss(self):
-        text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) / 1024
-
-    def cpu_seconds(self):
-        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
-
-    def threads_and_files(self):
-        proc = pathlib.Path(f"/proc/{self.process.pid}")
-        return len(list((proc / "task").iterdir())), len(list((proc / "fd").iterdir()))
-
-    def metric(self, name):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=10) as response:
-            text = response.read().decode()
-        return float(re.search(rf"^{name}(?:_total)? (\S+)$", text, re.M)[1])
+KAFKA = rig.ROOT / "tests/clients/kafka.sh"
 
 
 class Kafka:
@@ -101,46 +39,6 @@ class Kafka:
 
     def stop(self):
         subprocess.run([KAFKA, "stop", str(self.dir)], check=True, stdout=subprocess.DEVNULL)
-
-
-def bench(*arguments):
-    done = subprocess.run([str(BENCH), *map(str, arguments)], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"chronik-bench {' '.join(map(str, arguments))}: {done.stderr}{done.stdout}")
-    return done.stdout
-
-
-def number(text, pattern):
-    found = re.search(pattern, text)
-    if not found:
-        sys.exit(f"no {pattern!r} in {text!r}")
-    return float(found[1].replace(",", ""))
-
-
-def produce(port, producers, seconds, in_flight=1, size=1024):
-    out = bench("produce", "--bootstrap", f"127.0.0.1:{port}", "--producers", producers, "--seconds", seconds, "--in-flight", in_flight, "--bytes", size)
-    return number(out, r"([\d.,]+)/s"), number(out, r"p50 ([\d.,]+)")
-
-
-def floors(directory, seconds):
-    out = bench("floors", "--dir", directory, "--seconds", seconds)
-    return [float(value.replace(",", "")) for value in re.findall(r"p50 ([\d.,]+)", out)][:2]
-
-
-class Table:
-    def __init__(self):
-        self.rows = {}
-
-    def add(self, what, goal, unit, value):
-        row = self.rows.setdefault(what, {"goal": goal, "unit": unit, "values": []})
-        row["values"].append(value)
-
-    def print(self):
-        print("\n| what | goal | median | lowest to highest |\n|---|---|---|---|")
-        for what, row in self.rows.items():
-            values, unit = row["values"], row["unit"]
-            shown = lambda v: f"{v:,.0f}" if abs(v) >= 100 else f"{v:.3g}"
-            print(f"| {what} | {row['goal']} | {shown(statistics.median(values))} {unit} | {shown(min(values))} to {shown(max(values))} |")
 
 
 def small(table, directory, quick, kafka):
@@ -237,7 +135,7 @@ def main():
     parser.add_argument("--entries", type=int, default=200_000)
     parser.add_argument("--dir", help="on the disk to be measured")
     arguments = parser.parse_args()
-    subprocess.run(["cargo", "build", "--quiet", "--release", "--bin", "chronik-server", "--bin", "chronik-bench", "-p", "chronik-server", "-p", "chronik-bench"], cwd=ROOT, check=True)
+    rig.build()
     wanted = arguments.only or ["small", "partitions", "journal", "metadata"]
     base = pathlib.Path(tempfile.mkdtemp(prefix="chronik-bench-", dir=arguments.dir))
     table = Table()
@@ -259,9 +157,7 @@ def main():
                 shutil.rmtree(directory)
         table.print()
     finally:
-        for process in STARTED:
-            if process.poll() is None:
-                process.kill()
+        rig.end_all()
         shutil.rmtree(base, ignore_errors=True)
 
 

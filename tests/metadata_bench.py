@@ -18,7 +18,6 @@ import socket
 import statistics
 import struct
 import sys
-import time
 
 ACKS = "metadata.acks"
 MODES = ("leader", "quorum")

@@ -6,6 +6,8 @@
 #![allow(clippy::disallowed_methods, reason = "a program of its own, on the real machine")]
 
 mod client;
+mod cluster;
+mod failover;
 mod floors;
 mod produce;
 mod stats;
@@ -47,12 +49,15 @@ enum Command {
         bytes: usize,
         #[arg(long, default_value_t = 1, allow_hyphen_values = true)]
         acks: i16,
+        /// Replicas of the topic; -1 is the cluster's default.
+        #[arg(long, default_value_t = 1, allow_hyphen_values = true)]
+        replication_factor: i16,
         #[arg(long, default_value_t = 5)]
         seconds: u64,
         #[arg(long, default_value_t = 1)]
         warmup: u64,
     },
-    /// Creates topics, so many in one request.
+    /// Creates topics at the controller, so many in one request.
     Topics {
         #[arg(long, default_value = "127.0.0.1:9092")]
         bootstrap: SocketAddr,
@@ -64,9 +69,30 @@ enum Command {
         per_request: usize,
         #[arg(long, default_value_t = 1)]
         clients: usize,
+        /// Replicas of each partition; -1 is the cluster's default.
+        #[arg(long, default_value_t = 1, allow_hyphen_values = true)]
+        replication_factor: i16,
         /// First part of the topics' names.
         #[arg(long, default_value = "bench")]
         prefix: String,
+        /// Delete the topics afterwards.
+        #[arg(long)]
+        delete: bool,
+    },
+    /// Sets metadata.acks for a running cluster: leader or quorum.
+    MetadataAcks {
+        #[arg(long, default_value = "127.0.0.1:9092")]
+        bootstrap: SocketAddr,
+        value: String,
+    },
+    /// Writes with acks=all while somebody ends the partition's leader: the longest standstill.
+    Failover {
+        #[arg(long, default_value = "127.0.0.1:9092")]
+        bootstrap: SocketAddr,
+        #[arg(long, default_value_t = 3)]
+        replication_factor: i16,
+        #[arg(long, default_value_t = 20)]
+        seconds: u64,
     },
 }
 
@@ -74,20 +100,53 @@ enum Command {
 async fn main() -> Result<(), client::Failed> {
     match Arguments::parse().command {
         Command::Floors { dir, seconds } => floors::run(&dir, Duration::from_secs(seconds)).await,
-        Command::Produce { bootstrap, producers, in_flight, bytes, acks, seconds, warmup } => {
+        Command::Produce {
+            bootstrap,
+            producers,
+            in_flight,
+            bytes,
+            acks,
+            replication_factor,
+            seconds,
+            warmup,
+        } => {
             let load = produce::Load {
                 producers,
                 in_flight,
                 bytes,
                 acks,
+                replication_factor,
                 warmup: Duration::from_secs(warmup),
                 measured: Duration::from_secs(seconds),
             };
             produce::run(bootstrap, load).await
         }
-        Command::Topics { bootstrap, topics, partitions, per_request, clients, prefix } => {
-            let load = topics::Load { topics, partitions, per_request, clients, prefix };
+        Command::Topics {
+            bootstrap,
+            topics,
+            partitions,
+            per_request,
+            clients,
+            replication_factor,
+            prefix,
+            delete,
+        } => {
+            let load = topics::Load {
+                topics,
+                partitions,
+                replication_factor,
+                per_request,
+                clients,
+                prefix,
+                delete,
+            };
             topics::run(bootstrap, load).await
+        }
+        Command::MetadataAcks { bootstrap, value } => {
+            cluster::set_metadata_acks(bootstrap, &value).await
+        }
+        Command::Failover { bootstrap, replication_factor, seconds } => {
+            failover::run(bootstrap, replication_factor, Duration::from_secs(seconds)).await
         }
     }
 }

@@ -8,18 +8,19 @@ use bytes::BytesMut;
 use chronik_protocol::batch::BatchBuilder;
 use chronik_protocol::codec::Records;
 use chronik_protocol::header;
-use chronik_protocol::messages::{
-    CreatableTopic, CreateTopicsRequest, PartitionProduceData, ProduceRequest, TopicProduceData,
-};
+use chronik_protocol::messages::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use chronik_types::Timestamp;
 use tokio::io::AsyncWriteExt;
 
 use crate::client::{Client, Failed};
+use crate::cluster;
 use crate::stats::Times;
 
-const CREATE_TOPICS_VERSION: i16 = 7;
 /// The newest version that names topics, so that no metadata request is needed.
 const PRODUCE_VERSION: i16 = 12;
+/// A new partition serves long before this, or something is wrong.
+const SERVING_WITHIN: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(5);
 
 #[derive(Clone, Copy)]
 pub struct Load {
@@ -27,17 +28,18 @@ pub struct Load {
     pub in_flight: usize,
     pub bytes: usize,
     pub acks: i16,
+    pub replication_factor: i16,
     pub warmup: Duration,
     pub measured: Duration,
 }
 
 pub async fn run(bootstrap: SocketAddr, load: Load) -> Result<(), Failed> {
     let topic = format!("bench-produce-{}", std::process::id());
-    create_topic(bootstrap, &topic, load.producers).await?;
+    let factor = load.replication_factor;
+    let leaders = cluster::create_topic(bootstrap, &topic, load.producers, factor).await?;
     let mut tasks = Vec::new();
-    for partition in 0..load.producers {
-        let topic = topic.clone();
-        tasks.push(tokio::spawn(produce(bootstrap, topic, partition, load)));
+    for (partition, leader) in leaders.iter().enumerate() {
+        tasks.push(tokio::spawn(produce(leader.address, topic.clone(), partition, load)));
     }
     let mut times = Vec::new();
     for task in tasks {
@@ -55,25 +57,6 @@ pub async fn run(bootstrap: SocketAddr, load: Load) -> Result<(), Failed> {
     Ok(())
 }
 
-async fn create_topic(to: SocketAddr, name: &str, partitions: usize) -> Result<(), Failed> {
-    let mut client = Client::connect(to).await?;
-    let topic = CreatableTopic {
-        name: name.into(),
-        num_partitions: i32::try_from(partitions)?,
-        replication_factor: 1,
-        ..Default::default()
-    };
-    let request =
-        CreateTopicsRequest { topics: vec![topic], timeout_ms: 30_000, validate_only: false };
-    let frame = client.call(CREATE_TOPICS_VERSION, &request).await?;
-    let (_, response) =
-        header::decode_response::<CreateTopicsRequest<'_>>(&frame, CREATE_TOPICS_VERSION)?;
-    match response.topics.first().map(|topic| topic.error_code) {
-        Some(0) => Ok(()),
-        other => Err(Failed(format!("the topic was not created: {other:?}"))),
-    }
-}
-
 /// One producer; gives the times of the requests answered within the measured span.
 async fn produce(
     to: SocketAddr,
@@ -82,7 +65,8 @@ async fn produce(
     load: Load,
 ) -> Result<Vec<Duration>, Failed> {
     let mut client = Client::connect(to).await?;
-    let frame = request(&topic, partition, load)?;
+    let frame = request(&topic, partition, load.bytes, load.acks)?;
+    open(&mut client, &frame).await?;
     let begin = Instant::now();
     let (from, until) = (begin + load.warmup, begin + load.warmup + load.measured);
     let mut sent = VecDeque::new();
@@ -102,9 +86,22 @@ async fn produce(
     }
 }
 
-fn request(topic: &str, partition: usize, load: Load) -> Result<BytesMut, Failed> {
+/// Writes once: a leader serves a moment after it is named.
+async fn open(client: &mut Client, frame: &BytesMut) -> Result<(), Failed> {
+    let begin = Instant::now();
+    loop {
+        client.stream.write_all(frame).await?;
+        match check(&client.receive().await?) {
+            Err(_) if begin.elapsed() < SERVING_WITHIN => tokio::time::sleep(PAUSE).await,
+            done => return done,
+        }
+    }
+}
+
+/// A request with one record of so many bytes.
+pub fn request(topic: &str, partition: usize, bytes: usize, acks: i16) -> Result<BytesMut, Failed> {
     let mut builder = BatchBuilder::new();
-    let value: Vec<u8> = (0..load.bytes).map(|at| (at * 31 % 251) as u8).collect();
+    let value: Vec<u8> = (0..bytes).map(|at| (at * 31 % 251) as u8).collect();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     builder.append(Timestamp(i64::try_from(now.as_millis())?), None, Some(&value), &[])?;
     let batch = builder.build()?;
@@ -113,7 +110,7 @@ fn request(topic: &str, partition: usize, load: Load) -> Result<BytesMut, Failed
         records: Records::Borrowed(&batch),
     };
     let request = ProduceRequest {
-        acks: load.acks,
+        acks,
         timeout_ms: 30_000,
         topic_data: vec![TopicProduceData {
             name: topic.into(),
@@ -125,7 +122,8 @@ fn request(topic: &str, partition: usize, load: Load) -> Result<BytesMut, Failed
     Ok(header::encode_request(1, Some("chronik-bench"), PRODUCE_VERSION, &request)?)
 }
 
-fn check(response: &[u8]) -> Result<(), Failed> {
+/// Whether every batch was taken.
+pub fn check(response: &[u8]) -> Result<(), Failed> {
     let (_, response) = header::decode_response::<ProduceRequest<'_>>(response, PRODUCE_VERSION)?;
     let parts = response.responses.iter().flat_map(|topic| &topic.partition_responses);
     match parts.map(|part| part.error_code).find(|code| *code != 0) {

@@ -1,12 +1,15 @@
 //! How fast topics are created.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chronik_protocol::header::decode_response;
 use chronik_protocol::messages::{CreatableTopic, CreateTopicsRequest};
+use tokio::sync::Barrier;
 
 use crate::client::{Client, Failed};
+use crate::cluster;
 use crate::stats::Times;
 
 const CREATE_TOPICS_VERSION: i16 = 7;
@@ -15,22 +18,27 @@ const CREATE_TOPICS_VERSION: i16 = 7;
 pub struct Load {
     pub topics: usize,
     pub partitions: i32,
+    pub replication_factor: i16,
     pub per_request: usize,
     pub clients: usize,
     pub prefix: String,
+    pub delete: bool,
 }
 
 pub async fn run(bootstrap: SocketAddr, load: Load) -> Result<(), Failed> {
-    let start = Instant::now();
+    let controller = cluster::nodes(bootstrap).await?.controller;
+    let start = Arc::new(Barrier::new(load.clients + 1));
     let mut tasks = Vec::new();
     for client in 0..load.clients {
-        tasks.push(tokio::spawn(create(bootstrap, load.clone(), client)));
+        tasks.push(tokio::spawn(create(controller, load.clone(), client, Arc::clone(&start))));
     }
+    start.wait().await;
+    let begin = Instant::now();
     let mut times = Vec::new();
     for task in tasks {
         times.extend(task.await??);
     }
-    let over = start.elapsed();
+    let over = begin.elapsed();
     let created = load.topics / load.clients * load.clients;
     println!(
         "{created} topics of {} partitions, {} per request, {} clients: {:.0} topics/s",
@@ -40,20 +48,36 @@ pub async fn run(bootstrap: SocketAddr, load: Load) -> Result<(), Failed> {
         created as f64 / over.as_secs_f64()
     );
     println!("requests: {}", Times::new(times).line(over));
+    if load.delete {
+        let names: Vec<_> = (0..load.clients).flat_map(|client| names(&load, client)).collect();
+        cluster::delete_topics(controller, &names).await?;
+    }
     Ok(())
 }
 
-async fn create(to: SocketAddr, load: Load, number: usize) -> Result<Vec<Duration>, Failed> {
-    let mut client = Client::connect(to).await?;
-    let names: Vec<String> = (0..load.topics / load.clients)
-        .map(|topic| format!("{}-{number}-{topic}", load.prefix))
-        .collect();
+/// The topics of one client.
+fn names(load: &Load, client: usize) -> Vec<String> {
+    (0..load.topics / load.clients)
+        .map(|topic| format!("{}-{client}-{topic}", load.prefix))
+        .collect()
+}
+
+async fn create(
+    to: SocketAddr,
+    load: Load,
+    number: usize,
+    start: Arc<Barrier>,
+) -> Result<Vec<Duration>, Failed> {
+    let connected = Client::connect(to).await;
+    start.wait().await;
+    let mut client = connected?;
+    let names = names(&load, number);
     let mut times = Vec::new();
     for names in names.chunks(load.per_request) {
         let topics = names.iter().map(|name| CreatableTopic {
             name: name.as_str().into(),
             num_partitions: load.partitions,
-            replication_factor: 1,
+            replication_factor: load.replication_factor,
             ..Default::default()
         });
         let request = CreateTopicsRequest {

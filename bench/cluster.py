@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""What a cluster of three nodes must hold, measured with the floors of the same run, as a table.
+
+    bench/cluster.py [--rounds 5] [--quick] [--only PART]… [--entries N] [--dir DIR]
+
+Builds the release binaries, starts three nodes of its own on free ports in DIR (a temporary directory), all on this machine, and
+ends everything it started. Each figure is the median of the rounds, with lowest and highest. Every topic has a replica on each
+node; what concerns metadata is measured with both acknowledgements (`metadata.acks`), switched while the cluster runs.
+
+PART: `topics` (creating topics), `produce` (acks=all), `failover` (a leader ends, killed and in order), `recovery` (the whole
+cluster back with a long metadata log; once, not every round).
+"""
+
+import argparse
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import rig
+from rig import BENCH, Broker, Table, bench, floors, free_port, number
+
+MODES = ("leader", "quorum")
+SESSION_TIMEOUT_MS = 3000
+STABLE_FOR_S = 10
+SETTLE_DEADLINE_S = 60
+
+
+class Cluster:
+    """Three nodes, each with its data in a directory of its own."""
+
+    def __init__(self, directory, overrides=()):
+        self.dir = pathlib.Path(directory)
+        controllers = [free_port() for _ in range(3)]
+        voters = ",".join(f"{number}@127.0.0.1:{port}" for number, port in enumerate(controllers, 1))
+        self.nodes = {}
+        for number, controller in enumerate(controllers, 1):
+            node = Broker(self.dir / f"node{number}")
+            node.overrides += [
+                f"node.id={number}",
+                f"listeners=PLAINTEXT://127.0.0.1:{node.port},CONTROLLER://127.0.0.1:{controller}",
+                f"controller.quorum.voters={voters}",
+                "controller.listener.names=CONTROLLER",
+                f"broker.session.timeout.ms={SESSION_TIMEOUT_MS}",
+                "broker.heartbeat.interval.ms=500",
+                "default.replication.factor=3",
+                "min.insync.replicas=2",
+                *overrides,
+            ]
+            node.dir.mkdir(parents=True)
+            self.nodes[number] = node
+
+    def start(self):
+        for node in self.nodes.values():
+            node.launch()
+        begin = time.monotonic()
+        for node in self.nodes.values():
+            node.await_ready()
+        return time.monotonic() - begin
+
+    def stop(self):
+        for node in self.nodes.values():
+            node.process.terminate()
+        for node in self.nodes.values():
+            node.process.wait(60)
+
+    def kill(self):
+        for node in self.nodes.values():
+            node.process.kill()
+        for node in self.nodes.values():
+            node.process.wait()
+
+    @property
+    def bootstrap(self):
+        return self.nodes[1].address
+
+    def leader(self):
+        """Who leads the metadata by its own account, and the term of each node."""
+        leads = [number for number, node in self.nodes.items() if node.metric("chronik_active_controller") == 1]
+        return leads, {node.metric("chronik_metadata_term") for node in self.nodes.values()}
+
+    def await_in_sync(self):
+        """Until every partition has all its replicas in sync."""
+        deadline = time.monotonic() + SETTLE_DEADLINE_S
+        while any(node.metric("chronik_under_replicated_partitions") for node in self.nodes.values()):
+            if time.monotonic() > deadline:
+                sys.exit(f"replicas are not in sync again within {SETTLE_DEADLINE_S} s; see {self.dir}")
+            time.sleep(0.1)
+
+
+def topics(table, cluster, floor, quick):
+    count = 1 if quick else 4
+    for mode in MODES:
+        bench("metadata-acks", "--bootstrap", cluster.bootstrap, mode)
+
+        def create(topics, per_request, clients):
+            return bench(
+                "topics", "--bootstrap", cluster.bootstrap, "--topics", topics, "--per-request", per_request, "--clients", clients,
+                "--replication-factor", 3, "--prefix", f"bench-{mode}", "--delete",
+            )
+
+        # The first requests of a mode pay for what is not warm yet.
+        create(200, 100, 1)
+        out = create(count * 1000, 100, 1)
+        table.add(f"100 topics in one request, one client, {mode}", "20,000 topics/s", "topics/s", number(out, r"([\d.,]+) topics/s"))
+        out = create(count * 250, 1, 1)
+        p50 = number(out, r"p50 ([\d.,]+)")
+        table.add(f"one topic per request, one client: p50, {mode}", "", "µs", p50)
+        table.add(f"one topic per request: p99, {mode}", "", "µs", number(out, r"p99 ([\d.,]+)"))
+        goal = {"leader": "at most 2.2", "quorum": "at most 3.5"}[mode]
+        table.add(f"one topic per request: p50 / (sync + round trip), {mode}", goal, "×", p50 / floor)
+        out = create(count * 1000, 1, 10)
+        goal = {"leader": "10,000 topics/s", "quorum": "within 20 % of leader"}[mode]
+        table.add(f"10 clients, one topic per request, {mode}", goal, "topics/s", number(out, r"([\d.,]+) topics/s"))
+
+
+def produce(table, cluster, floor, quick):
+    seconds = 2 if quick else 5
+    out = bench("produce", "--bootstrap", cluster.bootstrap, "--replication-factor", 3, "--acks", -1, "--seconds", seconds)
+    p50 = number(out, r"p50 ([\d.,]+)")
+    table.add("acks=all, 3 replicas, 1 KiB, one at a time: p50", "", "µs", p50)
+    table.add("acks=all: p50 / (sync + round trip)", "at most 4", "×", p50 / floor)
+    out = bench("produce", "--bootstrap", cluster.bootstrap, "--replication-factor", 3, "--acks", -1, "--seconds", seconds, "--producers", 64)
+    table.add("acks=all, 3 replicas, 64 producers", "", "requests/s", number(out, r"([\d.,]+)/s"))
+
+
+def failover(table, cluster):
+    for how, end, goal in [
+        ("killed", Broker.kill, f"session timeout ({SESSION_TIMEOUT_MS} ms) + 500 ms"),
+        ("stopped in order", Broker.stop, "under 200 ms"),
+    ]:
+        cluster.await_in_sync()
+        command = [str(BENCH), "failover", "--bootstrap", cluster.bootstrap, "--seconds", "10"]
+        writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        rig.STARTED.append(writer)
+        node = cluster.nodes[int(number(writer.stdout.readline(), r"leader (\d+)"))]
+        time.sleep(2)
+        end(node)
+        out = writer.communicate()[0]
+        table.add(f"leader {how}: writes stand still", goal, "ms", number(out, r"standstill ([\d.]+) ms"))
+        node.start()
+
+
+def recovery(table, directory, entries):
+    """All three at once, back with so many entries in the metadata log."""
+    cluster = Cluster(directory)
+    cluster.start()
+    # One client with one topic per request writes one entry for each.
+    bench("topics", "--bootstrap", cluster.bootstrap, "--topics", entries, "--per-request", 1, "--replication-factor", 1)
+    cluster.kill()
+    table.add(f"all three back after kill -9, {entries:,} metadata entries: ready", "under 3 s", "s", cluster.start())
+    leads, terms = cluster.leader()
+    if len(leads) != 1 or len(terms) != 1:
+        sys.exit(f"no one leader after the start: {leads} lead in the terms {terms}")
+    deadline = time.monotonic() + STABLE_FOR_S
+    while time.monotonic() < deadline:
+        if (now := cluster.leader()) != (leads, terms):
+            sys.exit(f"the leader did not stay: {leads} in {terms}, then {now[0]} in {now[1]}")
+        time.sleep(0.2)
+    cluster.stop()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="short spans, for a look")
+    parser.add_argument("--only", choices=["topics", "produce", "failover", "recovery"], action="append")
+    parser.add_argument("--entries", type=int, default=150_000)
+    parser.add_argument("--dir", help="on the disk to be measured")
+    arguments = parser.parse_args()
+    rig.build()
+    wanted = arguments.only or ["topics", "produce", "failover", "recovery"]
+    base = pathlib.Path(tempfile.mkdtemp(prefix="chronik-bench-", dir=arguments.dir))
+    table = Table()
+    failed = True
+    try:
+        for at in range(arguments.rounds) if set(wanted) - {"recovery"} else []:
+            print(f"round {at + 1} of {arguments.rounds}, load {os.getloadavg()[0]:.1f}", file=sys.stderr)
+            cluster = Cluster(base / str(at))
+            table.add("three nodes ready on empty directories", "", "s", cluster.start())
+            sync, trip = floors(base, 1 if arguments.quick else 3)
+            table.add("floor: 4 KiB append + fdatasync", "", "µs", sync)
+            table.add("floor: loopback round trip of 1 KiB", "", "µs", trip)
+            if "topics" in wanted:
+                topics(table, cluster, sync + trip, arguments.quick)
+            if "produce" in wanted:
+                produce(table, cluster, sync + trip, arguments.quick)
+            if "failover" in wanted:
+                failover(table, cluster)
+            cluster.stop()
+            shutil.rmtree(base / str(at))
+        if "recovery" in wanted:
+            recovery(table, base / "recovery", arguments.entries)
+        failed = False
+    finally:
+        rig.end_all()
+        if table.rows:
+            table.print()
+        if failed:
+            print(f"kept: {base}", file=sys.stderr)
+        else:
+            shutil.rmtree(base, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

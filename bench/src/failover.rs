@@ -1,0 +1,90 @@
+//! How long writes stand still when the leader of a partition goes.
+//!
+//! One writer sends one record at a time with acks=all and asks every node for the leader when an
+//! answer does not come. Whoever runs this ends the leader meanwhile: it is named on the first line.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
+
+use crate::client::{Client, Failed};
+use crate::cluster::{self, Leader};
+use crate::produce;
+
+/// An answer that is not there by then is asked for again.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// Between questions for the leader.
+const PAUSE: Duration = Duration::from_millis(2);
+const ALL: i16 = -1;
+
+pub async fn run(
+    bootstrap: SocketAddr,
+    replication_factor: i16,
+    measured: Duration,
+) -> Result<(), Failed> {
+    let name = format!("bench-failover-{}", std::process::id());
+    let created = cluster::create_topic(bootstrap, &name, 1, replication_factor).await?;
+    let mut leader = created.into_iter().next().ok_or_else(|| Failed("no partition".into()))?;
+    let nodes: Vec<_> = cluster::nodes(bootstrap).await?.addresses.into_values().collect();
+    let frame = produce::request(&name, 0, 1024, ALL)?;
+    let mut writer = Client::connect(leader.address).await?;
+    // The first write opens the partition everywhere.
+    while write(&mut writer, &frame).await.is_err() {
+        (leader, writer) = find(&nodes, &name).await;
+    }
+    println!("leader {}", leader.id);
+    let begin = Instant::now();
+    let (mut last, mut longest, mut written, mut refused) = (begin, Duration::ZERO, 0u64, 0u64);
+    while begin.elapsed() < measured {
+        match write(&mut writer, &frame).await {
+            Ok(()) => {
+                longest = longest.max(last.elapsed());
+                last = Instant::now();
+                written += 1;
+            }
+            Err(_) => {
+                refused += 1;
+                (leader, writer) = find(&nodes, &name).await;
+            }
+        }
+    }
+    longest = longest.max(last.elapsed());
+    println!(
+        "{written} writes, {refused} refused or lost, longest standstill {:.1} ms, leader {} at the end",
+        longest.as_secs_f64() * 1e3,
+        leader.id
+    );
+    Ok(())
+}
+
+async fn write(client: &mut Client, frame: &BytesMut) -> Result<(), Failed> {
+    let exchange = async {
+        client.stream.write_all(frame).await?;
+        produce::check(&client.receive().await?)
+    };
+    timeout(PATIENCE, exchange).await?
+}
+
+/// Asks the nodes in turn until one names a leader that can be connected to.
+async fn find(nodes: &[SocketAddr], topic: &str) -> (Leader, Client) {
+    loop {
+        for node in nodes {
+            let asked = timeout(PATIENCE, async {
+                let mut client = Client::connect(*node).await?;
+                let mut leaders = cluster::leaders(&mut client, topic).await?;
+                let leader = leaders.pop().flatten();
+                let leader = leader.ok_or_else(|| Failed("no leader".into()))?;
+                let client = Client::connect(leader.address).await?;
+                Ok::<_, Failed>((leader, client))
+            });
+            if let Ok(Ok(found)) = asked.await {
+                tokio::time::sleep(PAUSE).await;
+                return found;
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
