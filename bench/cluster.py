@@ -35,12 +35,12 @@ class Cluster:
     def __init__(self, directory, overrides=()):
         self.dir = pathlib.Path(directory)
         controllers = [free_port() for _ in range(3)]
-        voters = ",".join(f"{number}@127.0.0.1:{port}" for number, port in enumerate(controllers, 1))
+        voters = ",".join(f"{id}@127.0.0.1:{port}" for id, port in enumerate(controllers, 1))
         self.nodes = {}
-        for number, controller in enumerate(controllers, 1):
-            node = Broker(self.dir / f"node{number}")
+        for id, controller in enumerate(controllers, 1):
+            node = Broker(self.dir / f"node{id}")
             node.overrides += [
-                f"node.id={number}",
+                f"node.id={id}",
                 f"listeners=PLAINTEXT://127.0.0.1:{node.port},CONTROLLER://127.0.0.1:{controller}",
                 f"controller.quorum.voters={voters}",
                 "controller.listener.names=CONTROLLER",
@@ -51,7 +51,7 @@ class Cluster:
                 *overrides,
             ]
             node.dir.mkdir(parents=True)
-            self.nodes[number] = node
+            self.nodes[id] = node
 
     def start(self):
         for node in self.nodes.values():
@@ -79,7 +79,7 @@ class Cluster:
 
     def leader(self):
         """Who leads the metadata by its own account, and the term of each node."""
-        leads = [number for number, node in self.nodes.items() if node.metric("chronik_active_controller") == 1]
+        leads = [id for id, node in self.nodes.items() if node.metric("chronik_active_controller") == 1]
         return leads, {node.metric("chronik_metadata_term") for node in self.nodes.values()}
 
     def await_in_sync(self):
