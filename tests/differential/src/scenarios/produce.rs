@@ -7,7 +7,7 @@ use chronik_protocol::compression::Codec;
 use chronik_protocol::messages::*;
 use chronik_types::{Timestamp, Uuid};
 
-use super::setup::{ends, produce_request, topic, versions};
+use super::setup::{ends, produce, produce_request, topic, versions};
 use crate::batches::{self, T0, at, records, with, with_body};
 use crate::mask::now_ms;
 use crate::session::{Failure, Session};
@@ -35,6 +35,8 @@ pub fn acks(s: &mut Session) -> Result<(), Failure> {
         let next = MetadataRequest { topics: Some(vec![]), ..Default::default() };
         s.ask(&format!("after acks 0 {label}"), 4, &next)?;
     }
+    // Nobody is told when what has no acknowledgement can be seen; what comes after it tells.
+    produce(s, "acks", 0, &batch)?;
     stored(s, "acks", "what acks 0 left")
 }
 
