@@ -111,7 +111,7 @@ impl Session {
         for<'r> M::Response<'r>: Debug,
     {
         self.send(0, version, request)?;
-        let received = self.connection(0)?.receive_within(Duration::from_millis(700));
+        let received = self.connection(0)?.receive_within(Duration::from_secs(5));
         self.record::<M>(0, label, version, received);
         Ok(())
     }

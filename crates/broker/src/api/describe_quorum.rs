@@ -86,18 +86,20 @@ fn state(broker: &Broker, ctx: &Context, member: &QuorumMember) -> DescribeQuoru
     }
 }
 
+/// A voter or observer with where it is reached by the others: its controller listener, or what
+/// stands for that. A node that is alone has only the listeners of its clients.
 fn node(broker: &Broker, member: &QuorumMember) -> Node<'static> {
     let committed = broker.committed.borrow();
     let registration = committed.image.broker(member.node_id);
-    let listeners = registration.map(|registration| {
-        let listeners = registration.listeners.iter();
-        listeners
-            .map(|listener| Listener {
-                name: listener.name.clone().into(),
-                host: listener.host.clone().into(),
-                port: listener.port,
-            })
-            .collect()
+    let listener = |name: &str, host: &str, port| Listener {
+        name: name.to_owned().into(),
+        host: host.to_owned().into(),
+        port,
+    };
+    let controller = broker.options.controller_listeners.first();
+    let listeners = registration.map(|registration| match (&registration.internal, controller) {
+        (Some(internal), Some(name)) => vec![listener(name, &internal.host, internal.port)],
+        _ => registration.listeners.iter().map(|l| listener(&l.name, &l.host, l.port)).collect(),
     });
     Node { node_id: member.node_id.0, listeners: listeners.unwrap_or_default() }
 }

@@ -41,6 +41,9 @@ const ADMIN_CLIENT: &str = "__admin_client";
 /// The first version that tells who leads instead (KIP-951).
 const WITH_LEADERS: i16 = 10;
 
+/// How long an append waits for this broker's own disk, whatever the client's timeout.
+const OWN_DISK_PATIENCE: Duration = Duration::from_secs(5);
+
 /// What a request asks for one partition, with its batch still inside the frame.
 struct Part {
     topic: usize,
@@ -96,6 +99,8 @@ struct Appended {
     base_offset: Offset,
     log_append_time: i64,
     log_start: Offset,
+    /// The offset after the last record.
+    end: Offset,
     release: ReleaseWhen,
 }
 
@@ -115,7 +120,7 @@ pub(crate) async fn handle(broker: &Arc<Broker>, ctx: Context, frame: Frame, bod
         _ => {
             let broker = Arc::clone(broker);
             Reply::Later(Box::pin(async move {
-                wait(&broker, &outcomes, deadline).await;
+                wait(&broker, ctx.received, &outcomes, deadline).await;
                 ctx.encode(&answer(&broker, &ctx, topics, outcomes))
             }))
         }
@@ -291,6 +296,7 @@ fn append_valid(
         base_offset: appended.base_offset,
         log_append_time: appended.log_append_time.0,
         log_start: appended.log_start,
+        end,
         release: match acks {
             Acks::All => ReleaseWhen::Replicated(end),
             Acks::Leader | Acks::None => ReleaseWhen::Durable(end),
@@ -300,18 +306,30 @@ fn append_valid(
 }
 
 /// Waits until every appended part may be answered, or the deadline.
-async fn wait(broker: &Broker, outcomes: &[Outcome], deadline: Monotonic) {
-    let appended: Vec<_> = outcomes.iter().filter_map(|o| o.result.as_ref().ok()).collect();
-    if appended.is_empty() {
+async fn wait(broker: &Broker, received: Monotonic, outcomes: &[Outcome], deadline: Monotonic) {
+    let appended = || outcomes.iter().filter_map(|outcome| outcome.result.as_ref().ok());
+    let released = appended().map(|part| (part, part.release)).collect();
+    if reach(broker, released, deadline).await {
         return;
     }
-    let latch = Arc::new(Latch::new(appended.len()));
-    for part in appended {
-        if !part.partition.progress.notify(part.release, &latch) {
+    // What the client bounds is the wait for other replicas; a timeout of 0, which Kafka's own
+    // append outlasts, does not mean that it wants no answer.
+    let durable = appended().map(|part| (part, ReleaseWhen::Durable(part.end))).collect();
+    reach(broker, durable, received.after(OWN_DISK_PATIENCE)).await;
+}
+
+/// Waits until all of it is reached; `false` if the deadline came first.
+async fn reach(broker: &Broker, parts: Vec<(&Appended, ReleaseWhen)>, deadline: Monotonic) -> bool {
+    if parts.is_empty() {
+        return true;
+    }
+    let latch = Arc::new(Latch::new(parts.len()));
+    for (part, when) in parts {
+        if !part.partition.progress.notify(when, &latch) {
             latch.count_down();
         }
     }
-    broker.until(deadline, latch.opened()).await;
+    broker.until(deadline, latch.opened()).await
 }
 
 fn answer(

@@ -8,28 +8,35 @@ use chronik_protocol::messages::ApiVersionsRequest;
 use super::{ordinary, setup};
 use crate::session::{CLIENT_ID, CORRELATION_ID, Failure, Session};
 
-/// How long to wait for an answer that may not come.
-const PATIENCE: Duration = Duration::from_millis(700);
+/// How long to wait for an answer or the end of the connection; a busy machine takes its time.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How long to look whether neither comes.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// Frames whose length is wrong, or that are too short for a header.
 pub fn frames(s: &mut Session) -> Result<(), Failure> {
     let oversized = 104_857_601_i32;
-    let cases: [(&str, Vec<u8>); 12] = [
+    let cases: [(&str, Vec<u8>); 10] = [
         ("length -1", (-1_i32).to_be_bytes().to_vec()),
         ("length minimum", i32::MIN.to_be_bytes().to_vec()),
         ("length maximum", i32::MAX.to_be_bytes().to_vec()),
         ("one byte over the limit", oversized.to_be_bytes().to_vec()),
-        ("at the limit, unfinished", 104_857_600_i32.to_be_bytes().to_vec()),
         ("length 0", frame(&[])),
         ("length 1", frame(&[0])),
         ("length 7", frame(&[0; 7])),
         ("only a prefix", frame(&prefix(18, 0))),
         ("http", b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec()),
         ("tls hello", [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[7; 64]].concat()),
-        ("half a length", vec![0, 0]),
     ];
     for (label, bytes) in cases {
         s.throw(label, &bytes, PATIENCE)?;
+        s.hang_up(u8::MAX);
+    }
+    let unfinished = 104_857_600_i32.to_be_bytes();
+    for (label, bytes) in
+        [("at the limit, unfinished", &unfinished[..]), ("half a length", &[0, 0])]
+    {
+        s.throw(label, bytes, SILENCE)?;
         s.hang_up(u8::MAX);
     }
     Ok(())
