@@ -204,6 +204,12 @@ impl Link {
         self.state.lock().failure = None;
     }
 
+    /// How many calls are in the queue.
+    #[cfg(test)]
+    pub(crate) fn queued(&self) -> usize {
+        self.state.lock().queue.len()
+    }
+
     /// Takes no further call; ends the connection's task.
     pub(crate) fn close(&self) {
         let mut state = self.state.lock();

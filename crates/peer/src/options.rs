@@ -6,8 +6,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Options {
     /// A peer from which nothing arrives for this long, or up to an eighth longer, is gone. Each
-    /// side says something at least four times in that time; the smaller of both sides' settings
-    /// counts for how often.
+    /// side says something about four times in that time; the shorter one of both sides' settings
+    /// counts.
     pub mute_after: Duration,
     /// How long connecting and the hellos may take together.
     pub connect_timeout: Duration,

@@ -61,6 +61,12 @@ impl Reader {
         self.received
     }
 
+    /// Bytes that are allocated.
+    #[cfg(test)]
+    pub(crate) fn allocated(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// The next frame; `None` when the peer has ended its side.
     pub(crate) fn poll_frame<Io: AsyncRead + Unpin>(
         &mut self,

@@ -17,8 +17,8 @@ use tokio::{
 };
 
 use crate::{
-    Address, BoxFuture, CallError, Channel, Hello, Identity, IdentityCell, Message, Options,
-    PeerService, PeerStream, Peers, Purpose, Refusal, VERSIONS,
+    Address, BoxFuture, CallError, Channel, Hello, Identity, IdentityCell, Message, OpenError,
+    Options, PeerService, PeerStream, Peers, Purpose, Refusal, VERSIONS,
     frame::{Encoded, Frame, FrameType},
     hello_codec::{Answer, decode_answer, encode_hello, take_envelope},
     reader::{ReadError, Reader},
@@ -136,6 +136,8 @@ pub struct Node {
     pub address: Address,
     /// Connections that others have made so far.
     pub accepted: watch::Receiver<usize>,
+    /// Those of them that are open.
+    pub open: watch::Receiver<usize>,
     draining: watch::Sender<bool>,
     accepting: JoinHandle<()>,
 }
@@ -153,9 +155,15 @@ impl Node {
         let address = at(listener.local_addr().unwrap());
         let (draining, drains) = watch::channel(false);
         let (count, accepted) = watch::channel(0);
-        let accepting =
-            tokio::spawn(accept(listener, peers.clone(), Arc::clone(&answers), drains, count));
-        Self { peers, identity, answers, streams, address, accepted, draining, accepting }
+        let (count_open, open) = watch::channel(0);
+        let accepting = tokio::spawn(accept(
+            listener,
+            peers.clone(),
+            Arc::clone(&answers),
+            drains,
+            (count, count_open),
+        ));
+        Self { peers, identity, answers, streams, address, accepted, open, draining, accepting }
     }
 
     pub fn id(&self) -> BrokerId {
@@ -169,6 +177,10 @@ impl Node {
 
     pub async fn call(&self, to: &Self, kind: u16) -> Result<Message, CallError> {
         self.peers.call(to.id(), Channel::Control, message(kind), soon()).await
+    }
+
+    pub async fn open(&self, to: &Self) -> Result<PeerStream, OpenError> {
+        self.peers.open(to.id(), Channel::Live, message(ECHO), soon()).await
     }
 
     pub fn drain(&self) {
@@ -194,19 +206,23 @@ async fn accept(
     peers: Peers,
     answers: Arc<Answers>,
     drains: watch::Receiver<bool>,
-    count: watch::Sender<usize>,
+    (count, open): (watch::Sender<usize>, watch::Sender<usize>),
 ) {
     let mut connections = JoinSet::new();
+    let open = Arc::new(open);
     loop {
         let (io, _) = listener.accept().await.unwrap();
         io.set_nodelay(true).unwrap();
         count.send_modify(|count| *count += 1);
+        open.send_modify(|open| *open += 1);
+        let open = Arc::clone(&open);
         let (peers, service, mut drains) = (peers.clone(), Arc::clone(&answers), drains.clone());
         connections.spawn(async move {
             let draining = async move {
                 let _ = drains.wait_for(|drains| *drains).await;
             };
             peers.serve(io, Bytes::new(), service, draining).await;
+            open.send_modify(|open| *open -= 1);
         });
     }
 }
@@ -300,18 +316,37 @@ pub struct Served {
     pub script: Script<DuplexStream>,
     pub answers: Arc<Answers>,
     pub streams: Streams,
+    pub draining: watch::Sender<bool>,
     pub task: JoinHandle<()>,
 }
 
 impl Served {
     pub async fn start(purpose: Purpose, options: Options) -> Self {
-        let (answers, streams) = Answers::new();
-        let (io, ours) = duplex(64 * 1024);
-        let task = tokio::spawn(serve(ours, Arc::clone(&answers), options));
-        let mut script = Script::new(io);
-        assert!(matches!(greets(&mut script.io, &hello(2, 1, purpose)).await, Answer::Welcome(_)));
-        Self { script, answers, streams, task }
+        Self::greeted(&hello(2, 1, purpose), options).await
     }
+
+    pub async fn greeted(hello: &Hello, options: Options) -> Self {
+        let (answers, streams) = Answers::new();
+        let (draining, mut drains) = watch::channel(false);
+        let (io, ours) = duplex(64 * 1024);
+        let peers = node_one(options);
+        let task = tokio::spawn({
+            let answers = Arc::clone(&answers);
+            async move {
+                let draining = async {
+                    let _ = drains.wait_for(|drains| *drains).await;
+                };
+                peers.serve(ours, Bytes::new(), answers, draining).await;
+            }
+        });
+        let mut script = Script::new(io);
+        assert!(matches!(greets(&mut script.io, hello).await, Answer::Welcome(_)));
+        Self { script, answers, streams, draining, task }
+    }
+}
+
+fn node_one(options: Options) -> Peers {
+    Peers::new(env(), Arc::new(IdentityCell::new(identity(1))), options)
 }
 
 /// Node 1 serves `io`.
@@ -320,8 +355,7 @@ pub fn serve(
     answers: Arc<Answers>,
     options: Options,
 ) -> impl Future<Output = ()> + Send {
-    let identity = Arc::new(IdentityCell::new(identity(1)));
-    let peers = Peers::new(env(), identity, options);
+    let peers = node_one(options);
     async move { peers.serve(io, Bytes::new(), answers, std::future::pending()).await }
 }
 
