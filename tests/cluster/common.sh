@@ -11,9 +11,11 @@ pid_file() { echo "$logs/node$1.pid"; }
 
 # The process of node $1, if it runs; a number that now belongs to another program is none.
 pid_of() {
-  local pid
+  local pid command
   pid=$(cat "$(pid_file "$1")" 2>/dev/null) || return 1
-  [[ -n $pid && $(tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null) == *"node$1.properties"* ]] && echo "$pid"
+  # A process that has ended between two looks has no command line any more.
+  command=$({ tr '\0' ' ' <"/proc/$pid/cmdline"; } 2>/dev/null) || return 1
+  [[ $command == *"node$1.properties"* ]] && echo "$pid"
 }
 
 # The nodes that the command line names; all of them if it names none.
