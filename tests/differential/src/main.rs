@@ -21,7 +21,8 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 
@@ -107,22 +108,30 @@ fn compare_one(
     used: &mut HashSet<String>,
 ) -> Result<bool, String> {
     let begin = Instant::now();
-    let kafka = match (&arguments.kafka, &arguments.oracle) {
-        (Some(target), _) => play(scenario, *target).map_err(|error| format!("Kafka: {error}"))?,
-        (None, Some(oracle)) => Transcript::parse(&read(&recorded(oracle, scenario))?),
-        (None, None) => return Err("give --kafka or --oracle".to_owned()),
-    };
+    // Both at once: most of the time goes in waiting for what a request has set off.
+    let (kafka, ours) = thread::scope(|both| {
+        let ours = arguments.chronik.map(|target| both.spawn(move || play(scenario, target)));
+        let kafka = match (&arguments.kafka, &arguments.oracle) {
+            (Some(target), _) => play(scenario, *target).map_err(|error| format!("Kafka: {error}")),
+            (None, Some(oracle)) => {
+                read(&recorded(oracle, scenario)).map(|text| Transcript::parse(&text))
+            }
+            (None, None) => Err("give --kafka or --oracle".to_owned()),
+        };
+        (kafka, ours.map(|ours| ours.join().expect("a scenario ends in a transcript or an error")))
+    });
+    let kafka = kafka?;
     if let Some(directory) = &arguments.record {
         let path = recorded(directory, scenario);
         fs::create_dir_all(directory).map_err(|error| error.to_string())?;
         fs::write(&path, kafka.to_string())
             .map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    let Some(target) = arguments.chronik else {
+    let Some(ours) = ours else {
         println!("recorded {} ({} steps, {:?})", scenario.name, kafka.steps.len(), begin.elapsed());
         return Ok(true);
     };
-    let ours = play(scenario, target).map_err(|error| format!("Chronik: {error}"))?;
+    let ours = ours.map_err(|error| format!("Chronik: {error}"))?;
     let mut unexpected = Vec::new();
     for difference in compare::differences(scenario.name, &kafka, &ours) {
         let entries: Vec<_> = allowed.iter().filter(|entry| entry.covers(&difference)).collect();
@@ -131,7 +140,7 @@ fn compare_one(
         }
         used.extend(entries.into_iter().map(|entry| entry.line.clone()));
     }
-    report(scenario, &kafka, &unexpected, arguments.show);
+    report(scenario, &kafka, &unexpected, arguments.show, begin.elapsed());
     Ok(unexpected.is_empty())
 }
 
@@ -140,9 +149,10 @@ fn report(
     kafka: &Transcript,
     unexpected: &[compare::Difference],
     show: usize,
+    took: Duration,
 ) {
     if unexpected.is_empty() {
-        println!("passed {} ({} steps)", scenario.name, kafka.steps.len());
+        println!("passed {} ({} steps, {took:.1?})", scenario.name, kafka.steps.len());
         return;
     }
     println!("FAILED {}: {} differences", scenario.name, unexpected.len());
