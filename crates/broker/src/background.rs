@@ -11,23 +11,24 @@ use chronik_types::TopicPartition;
 use tokio::sync::watch;
 
 use crate::Broker;
-use crate::controller_runtime::heartbeats;
 use crate::coordinator_runtime::Groups;
+use crate::lifecycle::Lifecycle;
 use crate::replication::{Follows, Replication};
 
 /// Starts the tasks; they end when `stop` turns true.
-pub(crate) fn spawn(broker: &Arc<Broker>, stop: &watch::Receiver<bool>) {
+pub(crate) fn spawn(
+    broker: &Arc<Broker>,
+    lifecycle: &Arc<Lifecycle>,
+    stop: &watch::Receiver<bool>,
+) {
     tokio::spawn(until(stop.clone(), flush(Arc::clone(broker))));
     tokio::spawn(until(stop.clone(), retention(Arc::clone(broker))));
     tokio::spawn(until(stop.clone(), follow_image(Arc::clone(broker))));
     tokio::spawn(until(stop.clone(), Replication::run(Arc::clone(broker))));
     tokio::spawn(until(stop.clone(), count_leaders(Arc::clone(broker))));
-    let beats = heartbeats(
-        broker.controller.clone(),
-        broker.options.clone(),
-        broker.options.cluster.heartbeat_interval,
-    );
-    tokio::spawn(until(stop.clone(), beats));
+    if broker.options.cluster.roles.broker {
+        tokio::spawn(until(stop.clone(), Arc::clone(lifecycle).stay_alive()));
+    }
 }
 
 async fn until(mut stop: watch::Receiver<bool>, task: impl Future<Output = ()>) {
@@ -96,6 +97,9 @@ async fn count_leaders(broker: Arc<Broker>) {
 }
 
 async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes) {
+    for topic in &changes.created {
+        tracing::debug!("Applied CreateTopic('{}') to state machine", topic.name);
+    }
     let me = broker.options.node_id;
     for topic in &changes.deleted {
         for (partition, state) in topic.partitions.iter() {

@@ -3,7 +3,8 @@
 //! **Invariants**
 //! - Every directory names the same cluster and node; a directory of another one is refused before
 //!   anything in it is touched.
-//! - Each directory has an id of its own, drawn when it is first used and never changed.
+//! - Each directory has an id of its own, drawn when it is first used and never changed. The name
+//!   of the cluster may come later: a new node asks the others first.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -60,48 +61,83 @@ pub enum IdentityError {
 
 #[derive(Debug, PartialEq, Eq)]
 struct Properties {
-    cluster_id: Uuid,
+    /// `None` in a directory whose cluster is not known yet.
+    cluster_id: Option<Uuid>,
     node_id: i32,
     directory_id: DirectoryId,
 }
 
-/// Reads `meta.properties` of every directory of `log_dirs`, writes those that are missing.
-///
-/// # Errors
-/// See [`IdentityError`]; nothing was written then unless a directory was new.
-pub fn establish(
-    env: &Env,
+/// What was found in the data directories, with ids drawn for those that are new.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// `None`: no directory knows its cluster yet.
+    pub cluster_id: Option<Uuid>,
+    /// The id of each directory, in the order of `log.dirs`.
+    pub directories: Vec<DirectoryId>,
     node_id: BrokerId,
-    log_dirs: &[PathBuf],
-) -> Result<Identity, IdentityError> {
-    let mut found = Vec::with_capacity(log_dirs.len());
-    for dir in log_dirs {
-        env.disk
-            .create_dir_all(dir)
-            .map_err(|source| IdentityError::Io { path: dir.clone(), source })?;
-        found.push(read(env, &dir.join(FILE))?);
-    }
-    let cluster_id = found.iter().flatten().map(|p| p.cluster_id).next();
-    let cluster_id = cluster_id.unwrap_or_else(|| env.rng.uuid());
-    let mut directories = Vec::with_capacity(log_dirs.len());
-    for (dir, properties) in log_dirs.iter().zip(found) {
-        let path = dir.join(FILE);
-        let properties = match properties {
-            Some(properties) => properties,
-            None => {
-                let directory_id = DirectoryId(env.rng.uuid());
-                let new = Properties { cluster_id, node_id: node_id.0, directory_id };
-                env.disk
-                    .write_atomically(&path, format(&new).as_bytes())
-                    .map_err(|source| IdentityError::Io { path: path.clone(), source })?;
-                new
+    /// Those whose `meta.properties` lacks the cluster, or is not there at all.
+    unsettled: Vec<(PathBuf, DirectoryId)>,
+}
+
+impl Found {
+    /// Reads `meta.properties` of every directory of `log_dirs`.
+    ///
+    /// # Errors
+    /// See [`IdentityError`]; nothing is written by this.
+    pub fn read(env: &Env, node_id: BrokerId, log_dirs: &[PathBuf]) -> Result<Self, IdentityError> {
+        let mut found =
+            Self { cluster_id: None, directories: Vec::new(), node_id, unsettled: Vec::new() };
+        for dir in log_dirs {
+            env.disk
+                .create_dir_all(dir)
+                .map_err(|source| IdentityError::Io { path: dir.clone(), source })?;
+            let path = dir.join(FILE);
+            let properties = read(env, &path)?;
+            let directory =
+                properties.as_ref().map_or_else(|| DirectoryId(env.rng.uuid()), |p| p.directory_id);
+            found.directories.push(directory);
+            if let Some(properties) = &properties {
+                check(&path, "node.id", &properties.node_id, &node_id.0)?;
             }
-        };
-        check(&path, "node.id", &properties.node_id, &node_id.0)?;
-        check(&path, "cluster.id", &properties.cluster_id, &cluster_id)?;
-        directories.push(properties.directory_id);
+            match properties.and_then(|properties| properties.cluster_id) {
+                None => found.unsettled.push((path, directory)),
+                Some(cluster_id) => {
+                    let expected = *found.cluster_id.get_or_insert(cluster_id);
+                    check(&path, "cluster.id", &cluster_id, &expected)?;
+                }
+            }
+        }
+        Ok(found)
     }
-    Ok(Identity { cluster_id, directories })
+
+    /// Writes the ids of new directories, so that they stay the same however long it takes until
+    /// the cluster is known.
+    ///
+    /// # Errors
+    /// See [`IdentityError`].
+    pub fn keep(&self, env: &Env) -> Result<(), IdentityError> {
+        self.write(env, self.cluster_id)
+    }
+
+    /// Writes the cluster into every directory that lacks it.
+    ///
+    /// # Errors
+    /// See [`IdentityError`].
+    pub fn settle(&self, env: &Env, cluster_id: Uuid) -> Result<Identity, IdentityError> {
+        self.write(env, Some(cluster_id))?;
+        Ok(Identity { cluster_id, directories: self.directories.clone() })
+    }
+
+    fn write(&self, env: &Env, cluster_id: Option<Uuid>) -> Result<(), IdentityError> {
+        for (path, directory_id) in &self.unsettled {
+            let properties =
+                Properties { cluster_id, node_id: self.node_id.0, directory_id: *directory_id };
+            env.disk
+                .write_atomically(path, format(&properties).as_bytes())
+                .map_err(|source| IdentityError::Io { path: path.clone(), source })?;
+        }
+        Ok(())
+    }
 }
 
 fn check<T: PartialEq + ToString>(
@@ -118,9 +154,12 @@ fn check<T: PartialEq + ToString>(
 }
 
 fn format(properties: &Properties) -> String {
+    let cluster = properties.cluster_id.map(|id| format!("cluster.id={id}\n"));
     format!(
-        "cluster.id={}\ndirectory.id={}\nnode.id={}\nversion=1\n",
-        properties.cluster_id, properties.directory_id.0, properties.node_id
+        "{}directory.id={}\nnode.id={}\nversion=1\n",
+        cluster.unwrap_or_default(),
+        properties.directory_id.0,
+        properties.node_id
     )
 }
 
@@ -157,7 +196,7 @@ fn parse(text: &str) -> Result<Properties, String> {
         value.parse::<Uuid>().map_err(|e| format!("{key}: {e}"))
     };
     Ok(Properties {
-        cluster_id: uuid("cluster.id", cluster)?,
+        cluster_id: cluster.map(|cluster| uuid("cluster.id", Some(cluster))).transpose()?,
         directory_id: DirectoryId(uuid("directory.id", directory)?),
         node_id: node
             .ok_or("it names no node.id")?
@@ -182,22 +221,58 @@ mod tests {
         }
     }
 
+    const CLUSTER: Uuid = Uuid([7; 16]);
+
     #[test]
     fn identity_is_drawn_once_and_kept() {
         let env = env();
         let dirs = [PathBuf::from("/a"), PathBuf::from("/b")];
-        let first = establish(&env, BrokerId(1), &dirs).expect("drawn");
-        assert_ne!(first.directories[0], first.directories[1]);
-        assert_eq!(establish(&env, BrokerId(1), &dirs).expect("read"), first);
+        let found = Found::read(&env, BrokerId(1), &dirs).expect("read");
+        assert_eq!(found.cluster_id, None);
+        let identity = found.settle(&env, CLUSTER).expect("written");
+        assert_ne!(identity.directories[0], identity.directories[1]);
+        let again = Found::read(&env, BrokerId(1), &dirs).expect("read");
+        assert_eq!(again.cluster_id, Some(CLUSTER));
+        assert_eq!(again.settle(&env, CLUSTER).expect("nothing to write"), identity);
     }
 
     #[test]
-    fn a_directory_of_another_node_is_refused() {
+    fn a_directory_keeps_its_id_while_its_cluster_is_not_known() {
         let env = env();
         let dirs = [PathBuf::from("/a")];
-        establish(&env, BrokerId(1), &dirs).expect("drawn");
-        let error = establish(&env, BrokerId(2), &dirs).expect_err("foreign");
+        let found = Found::read(&env, BrokerId(1), &dirs).expect("read");
+        found.keep(&env).expect("written");
+        assert_eq!(Found::read(&env, BrokerId(1), &dirs).expect("read"), found);
+        found.settle(&env, CLUSTER).expect("written");
+        let settled = Found::read(&env, BrokerId(1), &dirs).expect("read");
+        assert_eq!((settled.cluster_id, settled.directories), (Some(CLUSTER), found.directories));
+    }
+
+    #[test]
+    fn a_new_directory_adopts_the_cluster_of_the_others() {
+        let env = env();
+        let [a, b] = ["/a", "/b"].map(PathBuf::from);
+        let read = |dirs: &[PathBuf]| Found::read(&env, BrokerId(1), dirs);
+        read(std::slice::from_ref(&a)).expect("read").settle(&env, CLUSTER).expect("written");
+        let found = read(&[a.clone(), b.clone()]).expect("read");
+        assert_eq!(found.cluster_id, Some(CLUSTER));
+        found.settle(&env, CLUSTER).expect("written");
+        assert_eq!(read(&[b]).expect("read").cluster_id, Some(CLUSTER));
+    }
+
+    #[test]
+    fn a_directory_of_another_node_or_cluster_is_refused() {
+        let env = env();
+        let dirs = [PathBuf::from("/a")];
+        Found::read(&env, BrokerId(1), &dirs).expect("read").settle(&env, CLUSTER).expect("set");
+        let error = Found::read(&env, BrokerId(2), &dirs).expect_err("foreign");
         assert!(error.to_string().contains("node.id 1"), "{error}");
+        let other = [PathBuf::from("/b")];
+        let found = Found::read(&env, BrokerId(1), &other).expect("read");
+        found.settle(&env, Uuid([8; 16])).expect("set");
+        let both = ["/a", "/b"].map(PathBuf::from);
+        let error = Found::read(&env, BrokerId(1), &both).expect_err("foreign");
+        assert!(error.to_string().contains("cluster.id"), "{error}");
     }
 
     #[test]
@@ -205,7 +280,7 @@ mod tests {
         let env = env();
         env.disk.create_dir_all(Path::new("/a")).expect("dir");
         env.disk.write_atomically(Path::new("/a/meta.properties"), b"version=7\n").expect("file");
-        let error = establish(&env, BrokerId(1), &[PathBuf::from("/a")]).expect_err("malformed");
+        let error = Found::read(&env, BrokerId(1), &[PathBuf::from("/a")]).expect_err("malformed");
         assert!(error.to_string().contains("version 7"), "{error}");
     }
 }

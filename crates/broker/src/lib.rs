@@ -20,32 +20,42 @@ mod background;
 mod controller_runtime;
 mod coordinator_runtime;
 mod fetch_sessions;
+mod forwarding;
+mod front;
 mod identity;
 mod incarnations;
-mod internal_service;
 mod latch;
+mod lifecycle;
 mod metrics;
 mod node;
 mod options;
 mod partition;
 mod partitions;
 mod progress;
+mod quorum_relay;
 mod replication;
 mod role;
 mod router;
+mod starting;
 mod topic_settings;
+mod view;
+
+use std::time::Duration;
 
 use chronik_env::Env;
 use chronik_journal::Class;
 use chronik_log::{AdmitError, Fetched, Permit, ReadError, SegmentRead, Storage};
+use chronik_peer::Peers;
 use chronik_raft::{Committed, MetadataNode};
 use chronik_types::{BrokerId, Monotonic, Uuid};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 
 pub use identity::{Identity, IdentityError};
-pub use node::{Node, StartError};
+pub use lifecycle::RegistrationError;
+pub use node::Node;
 pub use options::{Endpoint, Options};
+pub use starting::{StartError, Starting};
 
 use crate::api::context::Context;
 use crate::controller_runtime::ControllerHandle;
@@ -67,6 +77,7 @@ pub(crate) struct Broker {
     pub partitions: Partitions,
     pub replication: Replication,
     pub controller: ControllerHandle,
+    pub peers: Peers,
     pub groups: Groups,
     pub fetch_sessions: Mutex<FetchSessions>,
     pub producer_ids: api::init_producer_id::ProducerIds,
@@ -119,6 +130,22 @@ impl Broker {
             port: listener.port,
             rack: registration.rack.clone(),
         })
+    }
+
+    /// The moment until which a request may take that says how long it may.
+    pub fn deadline(&self, timeout_ms: i32) -> Monotonic {
+        let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
+        self.env.clock.monotonic().after(timeout)
+    }
+
+    /// Whether this node leads the metadata quorum.
+    pub fn leads_quorum(&self) -> bool {
+        self.metadata.leads(self.metadata.leadership())
+    }
+
+    /// Whether only controllers' requests are answered on the listener of this name.
+    pub fn is_controller_listener(&self, name: &str) -> bool {
+        self.options.controller_listeners.contains(name)
     }
 
     /// The broker that clients should send changes of metadata to: the leader of the quorum.

@@ -59,6 +59,10 @@ fn open(broker: &Broker, conn: &Arc<Connection>, frame: &[u8]) -> Option<Opened>
         connection: Arc::clone(conn),
         received: broker.env.clock.monotonic(),
     };
+    let on_controllers = broker.is_controller_listener(&conn.listener.name);
+    if on_controllers && !api_key.on_controllers() {
+        return None;
+    }
     if !api_key.api().serves(prefix.api_version) {
         return (api_key == ApiKey::ApiVersions).then_some(Opened::UnknownVersion(ctx));
     }
@@ -149,7 +153,26 @@ async fn dispatch(broker: &Arc<Broker>, ctx: Context, body: &[u8]) -> Reply {
         }
         ApiKey::DescribeLogDirs => answer(c, body, |r| describe_log_dirs::handle(broker, r)).await,
         ApiKey::DescribeQuorum => {
-            answer(c, body, |r| async { api::describe_quorum::handle(broker, c, r) }).await
+            answer(c, body, |r| api::describe_quorum::handle(broker, c, body, r)).await
+        }
+        ApiKey::AddRaftVoter => {
+            answer(c, body, |r| api::raft_voters::add(broker, c, body, r)).await
+        }
+        ApiKey::RemoveRaftVoter => {
+            answer(c, body, |r| api::raft_voters::remove(broker, c, body, r)).await
+        }
+        ApiKey::ElectLeaders => answer(c, body, |r| api::elect_leaders::handle(broker, c, r)).await,
+        ApiKey::AlterPartitionReassignments => {
+            answer(c, body, |r| api::partition_reassignments::alter(broker, r)).await
+        }
+        ApiKey::ListPartitionReassignments => {
+            answer(c, body, |r| async { api::partition_reassignments::list(broker, r) }).await
+        }
+        ApiKey::UpdateFeatures => {
+            answer(c, body, |r| api::update_features::handle(broker, c, r)).await
+        }
+        ApiKey::UnregisterBroker => {
+            answer(c, body, |r| api::unregister_broker::handle(broker, r)).await
         }
         ApiKey::DescribeCluster => {
             answer(c, body, |r| async { api::describe_cluster::handle(broker, c, r) }).await

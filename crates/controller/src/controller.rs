@@ -105,6 +105,13 @@ impl Controller {
         &self.acknowledged
     }
 
+    /// The acknowledged image while it has topics that are not committed yet.
+    #[must_use]
+    pub fn acknowledged_ahead(&self) -> Option<&Image> {
+        let ahead = self.proposals.as_ref()?.acknowledges_more();
+        ahead.then_some(&self.acknowledged)
+    }
+
     /// The image that requests are judged against: for creating internal topics within bounds,
     /// and for tests. Never shown to clients.
     #[must_use]

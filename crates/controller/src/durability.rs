@@ -79,10 +79,23 @@ impl LeaderGate {
     /// smaller of `metadata.leader.ack.max.lag.ms` and the lease.
     #[must_use]
     pub fn is_open(self, backlog_age_max: Duration) -> bool {
-        self.has_lease
-            && self.same_term
-            && !self.transfer_pending
-            && self.backlog_age <= backlog_age_max
+        self.closed_by(backlog_age_max).is_none()
+    }
+
+    /// What keeps the response from leaving, in a word; see [`Self::is_open`].
+    #[must_use]
+    pub fn closed_by(self, backlog_age_max: Duration) -> Option<&'static str> {
+        if !self.same_term {
+            Some("term")
+        } else if !self.has_lease {
+            Some("lease")
+        } else if self.transfer_pending {
+            Some("transfer")
+        } else if self.backlog_age > backlog_age_max {
+            Some("backlog")
+        } else {
+            None
+        }
     }
 }
 
@@ -116,9 +129,14 @@ mod tests {
             backlog_age: max,
         };
         assert!(open.is_open(max));
-        assert!(!LeaderGate { has_lease: false, ..open }.is_open(max));
-        assert!(!LeaderGate { same_term: false, ..open }.is_open(max));
-        assert!(!LeaderGate { transfer_pending: true, ..open }.is_open(max));
-        assert!(!LeaderGate { backlog_age: max * 2, ..open }.is_open(max));
+        for (closed, by) in [
+            (LeaderGate { has_lease: false, ..open }, "lease"),
+            (LeaderGate { same_term: false, ..open }, "term"),
+            (LeaderGate { transfer_pending: true, ..open }, "transfer"),
+            (LeaderGate { backlog_age: max * 2, ..open }, "backlog"),
+        ] {
+            assert!(!closed.is_open(max));
+            assert_eq!(closed.closed_by(max), Some(by));
+        }
     }
 }

@@ -98,6 +98,12 @@ impl Proposals {
         self.in_flight.iter_mut()
     }
 
+    /// Whether something that is in flight is acknowledged already.
+    pub(crate) fn acknowledges_more(&self) -> bool {
+        let mut synced = self.in_flight.iter().take_while(|batch| batch.leader_synced);
+        synced.any(|batch| !batch.fast.is_empty())
+    }
+
     /// Whether nothing is gathering or in flight.
     pub(crate) fn is_empty(&self) -> bool {
         self.records.is_empty() && self.in_flight.is_empty()

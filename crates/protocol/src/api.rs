@@ -102,13 +102,20 @@ apis! {
     DescribeLogDirs = 35: Api::new(1, 4, Some(2));
     CreatePartitions = 37: Api::new(0, 3, Some(2));
     DeleteGroups = 42: Api::new(0, 2, Some(2));
+    ElectLeaders = 43: Api::new(0, 2, Some(2));
     IncrementalAlterConfigs = 44: Api::new(0, 1, Some(1));
+    AlterPartitionReassignments = 45: Api::new(0, 1, Some(0));
+    ListPartitionReassignments = 46: Api::new(0, 0, Some(0));
     OffsetDelete = 47: Api::new(0, 0, None);
     DescribeQuorum = 55: Api::new(0, 2, Some(0));
+    UpdateFeatures = 57: Api::new(0, 2, Some(0));
     DescribeCluster = 60: Api::new(0, 2, Some(0));
     DescribeProducers = 61: Api::new(0, 0, Some(0));
+    UnregisterBroker = 64: Api::new(0, 0, Some(0));
     ListConfigResources = 74: Api::new(0, 1, Some(0));
     DescribeTopicPartitions = 75: Api::new(0, 0, Some(0));
+    AddRaftVoter = 80: Api::new(0, 0, Some(0));
+    RemoveRaftVoter = 81: Api::new(0, 0, Some(0));
 }
 
 /// The first frame of a connection between nodes has this where a request has its API key. Far from
@@ -116,6 +123,30 @@ apis! {
 pub const INTERNAL_API_KEY: i16 = 0x4348;
 
 impl ApiKey {
+    /// Whether controllers answer it on listeners of their own, as Kafka's do.
+    #[must_use]
+    pub const fn on_controllers(self) -> bool {
+        matches!(
+            self,
+            Self::ApiVersions
+                | Self::CreateTopics
+                | Self::DeleteTopics
+                | Self::CreatePartitions
+                | Self::DescribeConfigs
+                | Self::AlterConfigs
+                | Self::IncrementalAlterConfigs
+                | Self::ElectLeaders
+                | Self::AlterPartitionReassignments
+                | Self::ListPartitionReassignments
+                | Self::DescribeQuorum
+                | Self::UpdateFeatures
+                | Self::DescribeCluster
+                | Self::UnregisterBroker
+                | Self::AddRaftVoter
+                | Self::RemoveRaftVoter
+        )
+    }
+
     /// The number on the wire.
     #[must_use]
     pub const fn code(self) -> i16 {

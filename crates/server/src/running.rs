@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use chronik_broker::Node;
+use chronik_broker::{Node, Starting};
 use chronik_config::NodeConfig;
 use chronik_env::Env;
 use chronik_net::{ListenerInfo, Server};
@@ -61,14 +61,16 @@ impl Running {
             tokio::spawn(http::serve(listener, Admin { node: Arc::clone(&node), level }));
         }
         let listeners = server.listeners();
-        let started = Node::start(env, options::broker(config, &listeners, open_files)).await?;
+        let starting = Starting::prepare(env, options::broker(config, &listeners, open_files))?;
         let counters = NetMetrics { metrics: server.metrics(), memory: server.memory() };
-        started.register_metrics(Box::new(counters));
         let (stop_serving, asked) = oneshot::channel();
-        let serving = tokio::spawn(server.serve(started.service(), async {
+        // Other nodes must be able to ask this one before it can start; clients wait.
+        let serving = tokio::spawn(server.serve(starting.service(), async {
             // An error means that the other side is gone, which is as good a reason to stop.
             let _ = asked.await;
         }));
+        let started = starting.start().await?;
+        started.register_metrics(Box::new(counters));
         *node.write().await = Some(started);
         Ok(Self { node, listeners, stop_serving, serving })
     }
@@ -87,8 +89,11 @@ impl Running {
         }
     }
 
-    /// Finishes requests in flight, then stops the node in order.
+    /// Hands over what the node leads, finishes requests in flight, then stops the node in order.
     pub async fn stop(self) {
+        if let Some(node) = &*self.node.read().await {
+            node.retire().await;
+        }
         let _ = self.stop_serving.send(());
         if let Err(error) = self.serving.await {
             tracing::error!(%error, "serving ended abnormally");

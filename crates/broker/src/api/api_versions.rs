@@ -30,8 +30,10 @@ pub(crate) fn handle(
         let software = ClientSoftware { name: name.to_string(), version: version.to_string() };
         ctx.connection.set_software(software);
     }
+    let on_controllers = broker.is_controller_listener(&ctx.connection.listener.name);
     let api_keys = SERVED
         .iter()
+        .filter(|(key, _)| !on_controllers || key.on_controllers())
         .map(|(key, api)| ApiVersion {
             api_key: *key as i16,
             min_version: api.advertised_min,

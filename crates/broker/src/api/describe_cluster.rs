@@ -21,8 +21,11 @@ pub(crate) fn handle(
     ctx: &Context,
     request: DescribeClusterRequest,
 ) -> DescribeClusterResponse<'static> {
-    if request.endpoint_type != BROKERS {
-        return refused(request.endpoint_type);
+    let on_controllers = broker.is_controller_listener(&ctx.connection.listener.name);
+    match request.endpoint_type {
+        CONTROLLERS if on_controllers => return controllers(broker),
+        BROKERS if !on_controllers => {}
+        other => return refused(other, on_controllers),
     }
     let image = broker.committed.borrow().image.clone();
     let wanted = image.brokers().filter(|b| request.include_fenced_brokers || !b.fenced);
@@ -50,14 +53,43 @@ pub(crate) fn handle(
     }
 }
 
-fn refused(endpoint_type: i8) -> DescribeClusterResponse<'static> {
-    let (code, message) = if endpoint_type == CONTROLLERS {
-        (
+/// The voters of the metadata quorum, where other nodes reach them.
+fn controllers(broker: &Broker) -> DescribeClusterResponse<'static> {
+    let members = broker.metadata.members();
+    let voters = members.iter().filter(|member| member.voter);
+    let brokers = voters.filter_map(|voter| {
+        let (host, port) = voter.member.endpoint.rsplit_once(':')?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        Some(DescribeClusterBroker {
+            broker_id: voter.node_id.0,
+            host: host.to_owned().into(),
+            port: port.parse().ok()?,
+            rack: None,
+            is_fenced: false,
+        })
+    });
+    DescribeClusterResponse {
+        error_message: None,
+        endpoint_type: CONTROLLERS,
+        cluster_id: broker.cluster_id.to_string().into(),
+        controller_id: broker.controller_id().0,
+        brokers: brokers.collect(),
+        cluster_authorized_operations: i32::MIN,
+        ..Default::default()
+    }
+}
+
+fn refused(endpoint_type: i8, on_controllers: bool) -> DescribeClusterResponse<'static> {
+    let (code, message) = match endpoint_type {
+        CONTROLLERS | BROKERS if on_controllers => (
+            ErrorCode::MismatchedEndpointType,
+            "The request was sent to an endpoint of the wrong type: this is a controller.",
+        ),
+        CONTROLLERS => (
             ErrorCode::MismatchedEndpointType,
             "The request was sent to an endpoint of the wrong type: this is a broker.",
-        )
-    } else {
-        (ErrorCode::UnsupportedEndpointType, "Unsupported endpoint type.")
+        ),
+        _ => (ErrorCode::UnsupportedEndpointType, "Unsupported endpoint type."),
     };
     DescribeClusterResponse {
         error_code: code.code(),

@@ -13,6 +13,7 @@ use chronik_types::{BrokerId, ErrorCode};
 use crate::Broker;
 use crate::api::context::Context;
 use crate::api::error::Refusal;
+use crate::view::View;
 
 /// Kafka's numbers of resource types.
 const TOPIC: i8 = 2;
@@ -27,7 +28,7 @@ pub(crate) fn handle(
     _ctx: &Context,
     request: DescribeConfigsRequest<'_>,
 ) -> DescribeConfigsResponse<'static> {
-    let image = broker.committed.borrow().image.clone();
+    let image = View::of(broker).topics().clone();
     let asked =
         Asked { synonyms: request.include_synonyms, documentation: request.include_documentation };
     let results = request

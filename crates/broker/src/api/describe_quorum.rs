@@ -1,16 +1,19 @@
-//! DescribeQuorum: leader, voters and observers of the metadata log.
+//! DescribeQuorum: leader, voters and observers of the metadata log, and how far each has come,
+//! which only the leader knows.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use chronik_protocol::messages::{
     DescribeQuorumReplicaState, DescribeQuorumRequest, DescribeQuorumResponse,
     DescribeQuorumResponsePartitionData, DescribeQuorumResponseTopicData, Listener, Node,
 };
-use chronik_raft::QuorumMember;
+use chronik_raft::{FollowerLag, QuorumMember};
 use chronik_types::{BrokerId, ErrorCode, Uuid};
 
 use crate::Broker;
 use crate::api::context::Context;
+use crate::quorum_relay::{self, Answer};
 
 /// The name clients ask for: Kafka's own metadata topic.
 const KAFKA_METADATA_TOPIC: &str = "__cluster_metadata";
@@ -21,11 +24,29 @@ const WITH_NODES: i16 = 2;
 /// Kafka leaves the words empty here, not null.
 const NOTHING_TO_SAY: Option<Cow<'_, str>> = Some(Cow::Borrowed(""));
 const UNKNOWN: &str = "This server does not host this topic-partition.";
+/// How long another node may take to answer before this one answers with what it knows.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Serves one request.
-pub(crate) fn handle(
+pub(crate) async fn handle(
     broker: &Broker,
     ctx: &Context,
+    body: &[u8],
+    request: DescribeQuorumRequest<'_>,
+) -> Answer<DescribeQuorumResponse<'static>> {
+    if !broker.leads_quorum() {
+        let deadline = broker.env.clock.monotonic().after(PATIENCE);
+        if let Some(answer) = quorum_relay::ask(broker, ctx, body, deadline).await {
+            return Answer::Relayed(answer);
+        }
+    }
+    Answer::Here(here(broker, ctx.version, request))
+}
+
+/// Answers with what this node knows.
+pub(crate) fn here(
+    broker: &Broker,
+    version: i16,
     request: DescribeQuorumRequest<'_>,
 ) -> DescribeQuorumResponse<'static> {
     let single = match request.topics.as_slice() {
@@ -39,9 +60,11 @@ pub(crate) fn handle(
         return unknown(request);
     }
     let members = broker.metadata.members();
+    let followers = broker.metadata.followers();
     let leadership = broker.metadata.leadership();
     let states = |voter: bool| {
-        members.iter().filter(|m| m.voter == voter).map(|m| state(broker, ctx, m)).collect()
+        let members = members.iter().filter(|member| member.voter == voter);
+        members.map(|member| state(broker, version, member, &followers)).collect()
     };
     let partition = DescribeQuorumResponsePartitionData {
         partition_index: 0,
@@ -57,7 +80,7 @@ pub(crate) fn handle(
         topic_name: KAFKA_METADATA_TOPIC.into(),
         partitions: vec![partition],
     };
-    let nodes = if ctx.version >= WITH_NODES {
+    let nodes = if version >= WITH_NODES {
         members.iter().map(|member| node(broker, member)).collect()
     } else {
         Vec::new()
@@ -70,19 +93,36 @@ pub(crate) fn handle(
     }
 }
 
-fn state(broker: &Broker, ctx: &Context, member: &QuorumMember) -> DescribeQuorumReplicaState {
+fn state(
+    broker: &Broker,
+    version: i16,
+    member: &QuorumMember,
+    followers: &[FollowerLag],
+) -> DescribeQuorumReplicaState {
     let now = broker.env.clock.wall().0;
+    let before_now =
+        |ago: Duration| now.saturating_sub(i64::try_from(ago.as_millis()).unwrap_or(i64::MAX));
+    let follower = followers.iter().find(|follower| follower.node_id == member.node_id);
+    let (fetched, caught_up) = match follower {
+        Some(follower) => {
+            let contact = follower.last_contact.map(before_now);
+            let caught_up = contact.map(|_| before_now(follower.lag));
+            (contact.unwrap_or(-1), caught_up.unwrap_or(-1))
+        }
+        // A leader is always caught up with itself; of others only the leader knows.
+        None if member.node_id == broker.options.node_id => (now, now),
+        None => (-1, -1),
+    };
     DescribeQuorumReplicaState {
         replica_id: member.node_id.0,
-        replica_directory_id: if ctx.version >= WITH_NODES {
+        replica_directory_id: if version >= WITH_NODES {
             member.member.directory.0
         } else {
             Uuid::ZERO
         },
         log_end_offset: member.log_end.map_or(-1, |end| end.0),
-        // A leader is always caught up with itself, and is the only voter.
-        last_fetch_timestamp: now,
-        last_caught_up_timestamp: now,
+        last_fetch_timestamp: fetched,
+        last_caught_up_timestamp: caught_up,
     }
 }
 

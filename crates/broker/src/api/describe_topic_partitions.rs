@@ -13,6 +13,7 @@ use chronik_types::{BrokerId, ErrorCode};
 
 use crate::Broker;
 use crate::api::metadata::TOPIC_OPERATIONS;
+use crate::view::View;
 
 /// The most partitions of one answer, whatever is asked (`max.request.partition.size.limit`).
 const PARTITIONS_MAX: i32 = 2_000;
@@ -25,7 +26,8 @@ pub(crate) fn handle(
     if let Some(code) = refuse(&request) {
         return refused(&request, code);
     }
-    let image = broker.committed.borrow().image.clone();
+    let view = View::of(broker);
+    let image = view.topics();
     let all = request.topics.is_empty();
     let names: BTreeSet<String> = if all {
         image.topics_by_name().map(|topic| topic.name.to_string()).collect()
@@ -52,7 +54,7 @@ pub(crate) fn handle(
         let count = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
         let end = start.saturating_add(left).min(count);
         left -= (end - start).max(0);
-        topics.push(present(&image, topic, start, end));
+        topics.push(present(&view, topic, start, end));
         if end < count {
             next_cursor = Some(cursor(name, end));
             break;
@@ -103,14 +105,16 @@ fn absent(name: &str, all: bool) -> Option<DescribeTopicPartitionsResponseTopic<
 }
 
 fn present(
-    image: &Image,
+    view: &View,
     topic: &Topic,
     start: i32,
     end: i32,
 ) -> DescribeTopicPartitionsResponseTopic<'static> {
-    let partitions = (start..end)
-        .filter_map(|index| Some(describe(image, index, topic.partitions.get(index)?)))
-        .collect();
+    let describe = |index| {
+        let state = view.state(topic, index, topic.partitions.get(index)?);
+        Some(describe(&view.committed, index, &state))
+    };
+    let partitions = (start..end).filter_map(describe).collect();
     DescribeTopicPartitionsResponseTopic {
         error_code: ErrorCode::None.code(),
         name: Some(topic.name.to_string().into()),

@@ -1,4 +1,4 @@
-//! Metadata: brokers and topics as the committed image has them; creates topics where asked to.
+//! Metadata: brokers and topics as clients of this node see them; creates topics where asked to.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -15,6 +15,7 @@ use chronik_types::{BrokerId, ErrorCode, TopicId, Uuid};
 use crate::Broker;
 use crate::api::context::Context;
 use crate::api::create_topics;
+use crate::view::View;
 
 /// The first version whose answer says how replicas really are, rather than leaving out those that
 /// are not there.
@@ -44,18 +45,18 @@ pub(crate) async fn handle<'r>(
     {
         return names_only(topics);
     }
-    let image = broker.committed.borrow().image.clone();
+    let view = View::of(broker);
     let all = match &request.topics {
         None => true,
         // Version 0 has no null; there an empty list means all.
         Some(topics) => topics.is_empty() && ctx.version == 0,
     };
     let topics = if all {
-        image.topics_by_name().map(|topic| present(broker, ctx, &image, topic)).collect()
+        view.topics().topics_by_name().map(|topic| present(broker, ctx, &view, topic)).collect()
     } else {
         let wanted = request.topics.unwrap_or_default();
         let create = request.allow_auto_topic_creation && broker.options.auto_create_topics;
-        named(broker, ctx, &image, wanted, create).await
+        named(broker, ctx, &view, wanted, create).await
     };
     let topics = topics
         .into_iter()
@@ -70,7 +71,7 @@ pub(crate) async fn handle<'r>(
     let with_operations =
         request.include_cluster_authorized_operations && (8..=10).contains(&ctx.version);
     MetadataResponse {
-        brokers: brokers(broker, ctx, &image),
+        brokers: brokers(broker, ctx, &view.committed),
         cluster_id: Some(broker.cluster_id.to_string().into()),
         controller_id: broker.controller_id().0,
         topics,
@@ -105,7 +106,7 @@ fn brokers(broker: &Broker, ctx: &Context, image: &Image) -> Vec<MetadataRespons
 async fn named<'r>(
     broker: &Arc<Broker>,
     ctx: &Context,
-    image: &Image,
+    view: &View,
     wanted: Vec<MetadataRequestTopic<'r>>,
     create: bool,
 ) -> Vec<MetadataResponseTopic<'r>> {
@@ -117,8 +118,8 @@ async fn named<'r>(
         // Java's client leaves the name empty, not null, when it asks by id.
         let by_id = ctx.version >= BY_TOPIC_ID && (asked.name.is_none() || !id.is_zero());
         let found = match &asked.name {
-            Some(name) if !by_id => image.topic_named(name),
-            _ => image.topic(id),
+            Some(name) if !by_id => view.topics().topic_named(name),
+            _ => view.topics().topic(id),
         };
         let known = found.map_or(id, |topic| topic.id);
         let unknown_name = asked.name.clone().filter(|_| !by_id && found.is_none());
@@ -126,7 +127,7 @@ async fn named<'r>(
             continue;
         }
         let answer = match (found, asked.name) {
-            (Some(topic), _) => present(broker, ctx, image, topic),
+            (Some(topic), _) => present(broker, ctx, view, topic),
             (None, Some(name)) if !by_id => {
                 let code = if validate_topic_name(&name).is_ok() {
                     missing.push(name.to_string());
@@ -159,10 +160,13 @@ fn absent(
 fn present<'r>(
     broker: &Broker,
     ctx: &Context,
-    image: &Image,
+    view: &View,
     topic: &Topic,
 ) -> MetadataResponseTopic<'r> {
-    let of = |(index, partition): (i32, &Partition)| describe(broker, ctx, image, index, partition);
+    let of = |(index, partition): (i32, &Partition)| {
+        let state = view.state(topic, index, partition);
+        describe(broker, ctx, &view.committed, index, &state)
+    };
     MetadataResponseTopic {
         error_code: ErrorCode::None.code(),
         name: Some(topic.name.to_string().into()),

@@ -105,8 +105,10 @@ fn topics_show_on_the_leaders_sync_if_asked_for_and_configurations_never() {
         assert_eq!(after(&configured).1, Durability::Committed);
         let config = cluster.controller.next_batch().unwrap();
         assert!(cluster.controller.acknowledged().topic_named("t1").is_none());
+        assert!(cluster.controller.acknowledged_ahead().is_none());
         cluster.controller.leader_synced(batch.sequence);
         cluster.controller.leader_synced(config.sequence);
+        assert_eq!(cluster.controller.acknowledged_ahead().is_some(), shows);
         let seen = cluster.controller.acknowledged().topic_named("t1").cloned();
         assert_eq!(seen.is_some(), shows);
         assert!(seen.is_none_or(|topic| topic.configs.is_empty()));
@@ -117,6 +119,7 @@ fn topics_show_on_the_leaders_sync_if_asked_for_and_configurations_never() {
             assert_eq!(cluster.controller.applied(&cluster.committed), Standing::Active);
         }
         assert_eq!(cluster.controller.acknowledged(), &cluster.committed);
+        assert!(cluster.controller.acknowledged_ahead().is_none());
         assert!(!cluster.committed.topic_named("t1").unwrap().configs.is_empty());
     }
 }
