@@ -21,14 +21,19 @@ pub(crate) fn spawn(
     lifecycle: &Arc<Lifecycle>,
     stop: &watch::Receiver<bool>,
 ) {
+    serve(broker, stop);
+    if broker.options.cluster.roles.broker {
+        tokio::spawn(until(stop.clone(), Arc::clone(lifecycle).stay_alive()));
+    }
+}
+
+/// Starts the tasks that do not depend on this broker's being registered.
+pub(crate) fn serve(broker: &Arc<Broker>, stop: &watch::Receiver<bool>) {
     tokio::spawn(until(stop.clone(), flush(Arc::clone(broker))));
     tokio::spawn(until(stop.clone(), retention(Arc::clone(broker))));
     tokio::spawn(until(stop.clone(), follow_image(Arc::clone(broker))));
     tokio::spawn(until(stop.clone(), Replication::run(Arc::clone(broker))));
     tokio::spawn(until(stop.clone(), count_leaders(Arc::clone(broker))));
-    if broker.options.cluster.roles.broker {
-        tokio::spawn(until(stop.clone(), Arc::clone(lifecycle).stay_alive()));
-    }
 }
 
 async fn until(mut stop: watch::Receiver<bool>, task: impl Future<Output = ()>) {

@@ -82,6 +82,26 @@ pub(crate) fn start(
     (handle, tokio::spawn(runtime.run()))
 }
 
+/// A handle whose requests are answered by `answer`, or not at all.
+#[cfg(test)]
+pub(crate) fn answered_by(
+    env: Env,
+    metadata: MetadataNode,
+    peers: Peers,
+    answer: impl Fn(Request) -> Option<chronik_controller::Response> + Send + 'static,
+) -> ControllerHandle {
+    let (jobs, mut asked) = mpsc::channel::<Job>(QUEUE_MAX);
+    tokio::spawn(async move {
+        while let Some(job) = asked.recv().await {
+            if let Some(response) = answer(job.request) {
+                let visible_at = chronik_types::Offset::ZERO;
+                let _ = job.answer.send(Fate::Answered { response, visible_at });
+            }
+        }
+    });
+    ControllerHandle::new(env, metadata, peers, jobs, watch::channel(None).1)
+}
+
 /// What the task owns.
 struct Runtime {
     env: Env,

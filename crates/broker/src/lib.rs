@@ -37,6 +37,8 @@ mod replication;
 mod role;
 mod router;
 mod starting;
+#[cfg(test)]
+mod testing;
 mod topic_settings;
 mod view;
 

@@ -31,6 +31,8 @@ mod link;
 mod pushing;
 mod serving;
 mod subscribing;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

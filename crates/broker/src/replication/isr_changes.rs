@@ -14,8 +14,9 @@ use std::time::Duration;
 use chronik_controller::{
     AlterPartition, AlterPartitionData, AlterPartitionResult, PartitionState, Request, Response,
 };
+use chronik_metadata::Image;
 use chronik_replication::{AlterAnswer, IsrView, Proposal};
-use chronik_types::{BrokerEpoch, ErrorCode, TopicPartition};
+use chronik_types::{BrokerEpoch, BrokerId, ErrorCode, TopicPartition};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -67,7 +68,20 @@ pub(crate) async fn run(broker: Arc<Broker>) {
 
 async fn send(broker: &Broker, proposals: &[(TopicPartition, Proposal)]) {
     let me = broker.options.node_id;
-    let epoch = broker.committed.borrow().image.broker(me).map(|broker| broker.epoch);
+    let image = broker.committed.borrow().image.clone();
+    let mut proposals = proposals.to_vec();
+    proposals.retain_mut(|(tp, proposal)| {
+        let grantable = leave_out_the_dead(&image, me, *tp, proposal);
+        if !grantable {
+            answer(broker, *tp, AlterAnswer::Refused(ErrorCode::IneligibleReplica));
+        }
+        grantable
+    });
+    if proposals.is_empty() {
+        return;
+    }
+    let proposals = proposals.as_slice();
+    let epoch = image.broker(me).map(|broker| broker.epoch);
     let request = AlterPartition {
         broker_id: me,
         broker_epoch: epoch.unwrap_or(BrokerEpoch::NONE),
@@ -86,6 +100,26 @@ async fn send(broker: &Broker, proposals: &[(TopicPartition, Proposal)]) {
         }
         Ok(_) | Err(_) => answer_all(broker, proposals, AlterAnswer::Unknown),
     }
+}
+
+/// Takes those out of a proposal that the controller would not have, as far as the image tells: one
+/// of them has the whole proposal refused. `false` if nothing is left to ask for.
+fn leave_out_the_dead(
+    image: &Image,
+    me: BrokerId,
+    tp: TopicPartition,
+    proposal: &mut Proposal,
+) -> bool {
+    let all = proposal.new_isr.len();
+    proposal.new_isr.retain(|(id, epoch)| {
+        let is_it = |found: BrokerEpoch| *epoch == BrokerEpoch::NONE || found == *epoch;
+        let alive = |id| image.broker(id).is_some_and(|b| b.is_active() && is_it(b.epoch));
+        *id == me || alive(*id)
+    });
+    let present = image.partition(tp).map_or(&[][..], |state| &state.isr);
+    let asks_for_more = proposal.new_isr.len() != present.len()
+        || proposal.new_isr.iter().any(|(id, _)| !present.contains(id));
+    proposal.new_isr.len() == all || asks_for_more
 }
 
 fn data(tp: TopicPartition, proposal: &Proposal) -> AlterPartitionData {
