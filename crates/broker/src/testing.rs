@@ -583,9 +583,10 @@ pub(crate) async fn replicated(broker: &Broker, tp: TopicPartition, end: Offset)
 
 /// Waits until `done`; says what was waited for if that takes too long.
 pub(crate) async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let begun = std::time::Instant::now();
+    let clock = RealClock::new();
+    let begun = clock.monotonic();
     while !done() {
-        assert!(begun.elapsed() < PATIENCE, "in vain: {what}");
+        assert!(clock.monotonic().since(begun) < PATIENCE, "in vain: {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
