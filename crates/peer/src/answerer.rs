@@ -75,7 +75,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Answerer<'_, Io> {
             self.collect_answers(cx)?;
             let flushed = self.wire.poll_flush(cx)?;
             if self.drains && self.calls.is_empty() && flushed.is_ready() {
-                let _ = self.wire.poll_shutdown(cx);
+                self.wire.end(cx);
                 return Poll::Ready(Ok(()));
             }
             // Whoever may read again has to: nobody else would wake this task.

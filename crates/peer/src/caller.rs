@@ -34,8 +34,8 @@ pub(crate) async fn run(link: Arc<Link>, dialer: Arc<Dialer>) {
         };
         link.connected();
         let (io, mute_after) = (connected.io, connected.welcome.mute_after);
-        let wire = Wire::new(io, connected.already_read, mute_after, &dialer.options);
-        let renamed = dialer.identity.changed_from(&connected.me);
+        let wire = Wire::new(io, connected.already_read, mute_after, &dialer.me.options);
+        let renamed = dialer.me.identity.changed_from(&connected.me);
         converse(&link, wire, renamed).await;
     }
     link.not_connected(CallError::NotSent("the node is not known any more".to_owned()));

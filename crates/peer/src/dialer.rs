@@ -22,6 +22,15 @@ pub(crate) enum DialError {
     Refused(Refusal),
 }
 
+impl DialError {
+    pub(crate) fn new(whom: &str, error: HandshakeError) -> Self {
+        match error {
+            HandshakeError::Refused(refusal) => Self::Refused(refusal),
+            error => Self::Unreachable(format!("{whom}: {error}")),
+        }
+    }
+}
+
 impl From<DialError> for CallError {
     fn from(error: DialError) -> Self {
         match error {
@@ -50,13 +59,49 @@ pub(crate) struct Connected {
     pub already_read: BytesMut,
 }
 
+/// What every attempt needs to know of this side.
+#[derive(Debug)]
+pub(crate) struct Me {
+    pub identity: Arc<IdentityCell>,
+    pub options: Options,
+}
+
+impl Me {
+    /// Makes one attempt; `expects` is who has to be there, if that is known.
+    pub(crate) async fn connect(
+        &self,
+        target: &Address,
+        expects: Option<BrokerId>,
+        channel: Channel,
+        purpose: Purpose,
+    ) -> Result<Connected, HandshakeError> {
+        let me = self.identity.get();
+        let hello = Hello {
+            identity: me.clone(),
+            versions: VERSIONS,
+            channel,
+            purpose,
+            expects_node: expects,
+            expects_directory: target.directory_id,
+            mute_after: self.options.mute_after,
+        };
+        let patience = self.options.connect_timeout;
+        let attempt = async {
+            let mut io = TcpStream::connect((target.host.as_str(), target.port)).await?;
+            io.set_nodelay(true)?;
+            let met = greet(&mut io, &hello).await?;
+            Ok(Connected { io, me, welcome: met.said, already_read: met.already_read })
+        };
+        timeout(patience, attempt).await.unwrap_or(Err(HandshakeError::TimedOut(patience)))
+    }
+}
+
 /// Makes connections to one node on one channel.
 pub(crate) struct Dialer {
     pub node: BrokerId,
     pub channel: Channel,
     pub address: watch::Receiver<Address>,
-    pub identity: Arc<IdentityCell>,
-    pub options: Arc<Options>,
+    pub me: Arc<Me>,
     pub clock: Arc<dyn Clock>,
     pub rng: Rng,
     pub pacing: Pacing,
@@ -72,34 +117,11 @@ impl Dialer {
             tokio::select! {
                 biased;
                 Ok(()) = address.changed() => {}
-                result = self.attempt(&target, purpose) => return self.note(&target, result),
+                result = self.me.connect(&target, Some(self.node), self.channel, purpose) => {
+                    return self.note(&target, result);
+                }
             }
         }
-    }
-
-    async fn attempt(
-        &self,
-        target: &Address,
-        purpose: Purpose,
-    ) -> Result<Connected, HandshakeError> {
-        let me = self.identity.get();
-        let hello = Hello {
-            identity: me.clone(),
-            versions: VERSIONS,
-            channel: self.channel,
-            purpose,
-            expects_node: self.node,
-            expects_directory: target.directory_id,
-            mute_after: self.options.mute_after,
-        };
-        let patience = self.options.connect_timeout;
-        let attempt = async {
-            let mut io = TcpStream::connect((target.host.as_str(), target.port)).await?;
-            io.set_nodelay(true)?;
-            let met = greet(&mut io, &hello).await?;
-            Ok(Connected { io, me, welcome: met.said, already_read: met.already_read })
-        };
-        timeout(patience, attempt).await.unwrap_or(Err(HandshakeError::TimedOut(patience)))
     }
 
     fn note(
@@ -117,14 +139,11 @@ impl Dialer {
             }
             Err(error) => error,
         };
-        let Options { backoff_min, backoff_max, .. } = *self.options;
+        let Options { backoff_min, backoff_max, .. } = self.me.options;
         let now = self.clock.monotonic();
         if self.pacing.failed(now, backoff_min, backoff_max, &self.rng) {
             tracing::warn!(%node, ?channel, %host, port, %error, "cannot connect to a node; it is tried again");
         }
-        Err(match error {
-            HandshakeError::Refused(refusal) => DialError::Refused(refusal),
-            error => DialError::Unreachable(format!("node {node} at {host}:{port}: {error}")),
-        })
+        Err(DialError::new(&format!("node {node} at {host}:{port}"), error))
     }
 }

@@ -98,22 +98,24 @@ fn judge(hello: &Hello, me: &Identity, service: &dyn PeerService) -> Result<u32,
 
 /// Whom a connection is meant to reach.
 struct Expected {
-    node: BrokerId,
+    node: Option<BrokerId>,
     directory: Option<DirectoryId>,
 }
 
 impl Expected {
     fn check(&self, found: &Identity) -> Result<(), Refusal> {
-        if found.node_id != self.node {
-            let text = format!("node {} was meant, node {} is here", self.node, found.node_id);
+        if let Some(meant) = self.node
+            && meant != found.node_id
+        {
+            let text = format!("node {meant} was meant, node {} is here", found.node_id);
             return Err(Refusal::new(RefusalCode::OtherNode, text));
         }
         match self.directory {
             Some(expected) if expected != found.directory_id => Err(Refusal::new(
                 RefusalCode::OtherDirectory,
                 format!(
-                    "node {} with the directory {} was meant; its directory is {}",
-                    self.node, expected.0, found.directory_id.0
+                    "the directory {} was meant; node {} has {}",
+                    expected.0, found.node_id, found.directory_id.0
                 ),
             )),
             _ => Ok(()),

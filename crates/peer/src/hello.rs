@@ -47,8 +47,8 @@ pub struct Hello {
     pub channel: Channel,
     /// What the connection is for.
     pub purpose: Purpose,
-    /// The node it means to reach.
-    pub expects_node: BrokerId,
+    /// The node it means to reach; `None` if it does not know who is at the address.
+    pub expects_node: Option<BrokerId>,
     /// The directory it means to reach; `None` if any will do.
     pub expects_directory: Option<DirectoryId>,
     /// After which silence it takes its peer for gone.

@@ -76,8 +76,8 @@ struct HelloFields {
     channel: u32,
     #[prost(uint32, tag = "5")]
     purpose: u32,
-    #[prost(int32, tag = "6")]
-    expects_node: i32,
+    #[prost(int32, optional, tag = "6")]
+    expects_node: Option<i32>,
     #[prost(bytes = "bytes", optional, tag = "7")]
     expects_directory: Option<Bytes>,
     #[prost(uint32, tag = "8")]
@@ -123,7 +123,7 @@ pub(crate) fn encode_hello(hello: &Hello) -> Bytes {
         version_max: hello.versions.max,
         channel: hello.channel.on_wire(),
         purpose: hello.purpose.on_wire(),
-        expects_node: hello.expects_node.0,
+        expects_node: hello.expects_node.map(|node| node.0),
         expects_directory: hello.expects_directory.map(|id| uuid_field(id.0)),
         mute_after_ms: millis(hello.mute_after),
     })
@@ -138,7 +138,7 @@ pub(crate) fn decode_hello(contents: Bytes) -> Result<Hello, HelloError> {
         versions: VersionRange { min: fields.version_min, max: fields.version_max },
         channel: channel.ok_or(HelloError::Lacks("a channel known here"))?,
         purpose: purpose.ok_or(HelloError::Lacks("a purpose known here"))?,
-        expects_node: BrokerId(fields.expects_node),
+        expects_node: fields.expects_node.map(BrokerId),
         expects_directory: optional_uuid(fields.expects_directory)?.map(DirectoryId),
         mute_after: Duration::from_millis(fields.mute_after_ms.into()),
     })

@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
 use crate::{
-    CallError, Message,
+    CallError, Message, Options,
     frame::{Encoded, FrameType, TooLong},
 };
 
@@ -81,8 +81,13 @@ pub(crate) enum Demand {
 }
 
 impl Link {
-    pub(crate) fn new(queue_bytes_max: usize, frame_bytes_max: usize) -> Self {
-        Self { state: Mutex::default(), room: Notify::new(), queue_bytes_max, frame_bytes_max }
+    pub(crate) fn new(options: &Options) -> Self {
+        Self {
+            state: Mutex::default(),
+            room: Notify::new(),
+            queue_bytes_max: options.send_queue_bytes_max,
+            frame_bytes_max: options.frame_bytes_max,
+        }
     }
 
     /// Whether the caller of this has to start the connection's task.

@@ -15,7 +15,7 @@ use tokio::{
 use crate::{
     CallError, Channel, Identity, IdentityCell, Message, OpenError, Options, PeerService,
     PeerStream, Purpose, caller,
-    dialer::{Connected, Dialer},
+    dialer::{Connected, DialError, Dialer, Me},
     frame::{Encoded, FrameType},
     handshake::HandshakeError,
     inbound,
@@ -49,8 +49,7 @@ pub struct Peers {
 struct Inner {
     clock: Arc<dyn Clock>,
     rng: Rng,
-    identity: Arc<IdentityCell>,
-    options: Arc<Options>,
+    me: Arc<Me>,
     nodes: Mutex<BTreeMap<BrokerId, Arc<Node>>>,
     complained: Mutex<Option<Monotonic>>,
 }
@@ -74,8 +73,7 @@ impl Peers {
         let inner = Inner {
             rng: env.rng.fork("peers"),
             clock: env.clock,
-            identity,
-            options: Arc::new(options),
+            me: Arc::new(Me { identity, options }),
             nodes: Mutex::default(),
             complained: Mutex::default(),
         };
@@ -85,7 +83,7 @@ impl Peers {
     /// This node.
     #[must_use]
     pub fn me(&self) -> Identity {
-        self.inner.identity.get()
+        self.inner.me.identity.get()
     }
 
     /// Notes where `node` is. A connection that exists stays; if there is none, another address is
@@ -148,6 +146,47 @@ impl Peers {
         }
     }
 
+    /// Asks whoever is at `address`, on a connection of its own; also says who that is. For finding
+    /// nodes of which only an address is configured.
+    ///
+    /// # Errors
+    /// What is known of the request's fate; see [`CallError`].
+    pub async fn call_at(
+        &self,
+        address: &Address,
+        channel: Channel,
+        request: Message,
+        deadline: Monotonic,
+    ) -> Result<(Identity, Message), CallError> {
+        let me = &*self.inner.me;
+        let connecting = me.connect(address, None, channel, Purpose::Calls);
+        let Ok(connected) = timeout(self.patience(deadline), connecting).await else {
+            return Err(CallError::NotSent("no connection within the deadline".to_owned()));
+        };
+        let whom = format!("{}:{}", address.host, address.port);
+        let connected = connected.map_err(|error| DialError::new(&whom, error))?;
+        let Connected { io, welcome, already_read, .. } = connected;
+        let link = Link::new(&me.options);
+        let wire = Wire::new(io, already_read, welcome.mute_after, &me.options);
+        let mut call = link.queue(request).await?;
+        let conversation = async {
+            caller::converse(&link, wire, std::future::pending()).await;
+            link.not_connected(CallError::NotSent("the connection was lost".to_owned()));
+            std::future::pending().await
+        };
+        let answer = async {
+            tokio::select! {
+                biased;
+                answer = call.answer() => answer,
+                never = conversation => never,
+            }
+        };
+        match timeout(self.patience(deadline), answer).await {
+            Ok(answer) => Ok((welcome.identity, answer?)),
+            Err(_) => Err(call.timed_out()),
+        }
+    }
+
     /// Opens a stream to `to`, with a TCP connection of its own, and sends `first`.
     ///
     /// # Errors
@@ -163,7 +202,7 @@ impl Peers {
         let Some(dialer) = self.dialer(to, channel) else {
             return unreachable(format!("no address is known for node {to}"));
         };
-        let options = Arc::clone(&self.inner.options);
+        let options = &self.inner.me.options;
         let first = match Encoded::new(FrameType::Item, 0, &first, options.frame_bytes_max) {
             Ok(first) => first,
             Err(error) => return unreachable(error.to_string()),
@@ -173,9 +212,9 @@ impl Peers {
             return unreachable(format!("node {to}: no connection within the deadline"));
         };
         let Connected { io, welcome, already_read, .. } = connected?;
-        let mut wire = Wire::new(io, already_read, welcome.mute_after, &options);
+        let mut wire = Wire::new(io, already_read, welcome.mute_after, options);
         wire.push((), first);
-        let pipe = Arc::new(Pipe::new(&options));
+        let pipe = Arc::new(Pipe::new(options));
         let stream = PeerStream::new(welcome.identity, &pipe);
         tokio::spawn(async move {
             if let Err(error) = stream_driver::run(wire, &pipe).await {
@@ -195,7 +234,7 @@ impl Peers {
         service: Arc<dyn PeerService>,
         draining: impl Future<Output = ()> + Send,
     ) {
-        let Inner { identity, options, .. } = &*self.inner;
+        let Me { identity, options } = &*self.inner.me;
         let me = identity.get();
         let met = inbound::welcome(&mut io, already_read, &me, options, &*service).await;
         let met = match met {
@@ -250,13 +289,12 @@ impl Inner {
                 node,
                 channel,
                 address: current.clone(),
-                identity: Arc::clone(&self.identity),
-                options: Arc::clone(&self.options),
+                me: Arc::clone(&self.me),
                 clock: Arc::clone(&self.clock),
                 rng: self.rng.fork(&format!("{node}/{channel:?}")),
                 pacing: Default::default(),
             };
-            let link = Link::new(self.options.send_queue_bytes_max, self.options.frame_bytes_max);
+            let link = Link::new(&self.me.options);
             Outbound { dialer: Arc::new(dialer), link: Arc::new(link) }
         };
         let channels = Channel::ALL.map(|channel| (channel, outbound(channel))).into();

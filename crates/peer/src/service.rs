@@ -16,8 +16,8 @@ pub trait PeerService: Send + Sync + 'static {
     /// The refusal that the peer will see.
     fn admit(&self, hello: &Hello) -> Result<(), Refusal>;
 
-    /// Answers one call. Those of one connection run side by side, in one task; the future is
-    /// dropped unfinished when the connection ends.
+    /// Answers one call. Those of one connection begin in the order they were sent and run side by
+    /// side, in one task; the future is dropped unfinished when the connection ends.
     fn call<'s>(
         &'s self,
         from: &'s Identity,
@@ -25,7 +25,8 @@ pub trait PeerService: Send + Sync + 'static {
         request: Message,
     ) -> BoxFuture<'s, Message>;
 
-    /// Serves one stream, until it ends or this returns.
+    /// Serves one stream, in one task with its connection. That lasts until both halves of
+    /// `stream` are dropped, or it is lost.
     fn stream<'s>(
         &'s self,
         channel: Channel,

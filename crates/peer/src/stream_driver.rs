@@ -5,7 +5,7 @@
 //!                                              └──receiver dropped too: waits for the peer──► closed
 //! ```
 //! The wait at the end reads and throws away: closing a socket with unread bytes would take back
-//! what was sent last.
+//! what was sent last. The peer sees that nobody listens any more, and ends.
 
 use std::task::{Context, Poll};
 
@@ -56,7 +56,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> StreamDriver<'_, Io> {
             }
             let (sending, more) = self.write(cx)?;
             if sending == Sending::Over || self.is_finished() {
-                let _ = self.wire.poll_shutdown(cx);
+                self.wire.end(cx);
                 return Poll::Ready(Ok(()));
             }
             // Whoever may read or write again has to: nobody else would wake this task.
@@ -98,7 +98,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> StreamDriver<'_, Io> {
         let anything = self.wire.unwritten() > 0;
         let flushed = self.wire.poll_flush(cx)?;
         if flushed.is_ready() && self.said_end && self.pipe.receiver_is_gone() {
-            let _ = self.wire.poll_shutdown(cx);
+            self.wire.end(cx);
         }
         Ok((sending, anything && flushed.is_ready()))
     }

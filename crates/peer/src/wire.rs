@@ -44,6 +44,8 @@ pub(crate) struct Wire<Io, T> {
     reader: Reader,
     writer: Writer<Option<T>>,
     pulse: Pulse,
+    /// This side says nothing any more, not even that it is alive.
+    ended: bool,
 }
 
 impl<Io: AsyncRead + AsyncWrite + Unpin, T> Wire<Io, T> {
@@ -59,6 +61,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin, T> Wire<Io, T> {
             reader: Reader::new(already_read, options.frame_bytes_max),
             writer: Writer::new(),
             pulse: Pulse::new(options.mute_after, peers_mute_after),
+            ended: false,
         }
     }
 
@@ -115,7 +118,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin, T> Wire<Io, T> {
             let (received, sent) = (self.reader.received(), self.writer.sent());
             match ready!(self.pulse.poll_tick(cx, received, sent, reading)) {
                 Tick::Mute(how_long) => return Poll::Ready(WireError::Mute(how_long)),
-                Tick::Ping if self.writer.bytes() == 0 => {
+                Tick::Ping if self.writer.bytes() == 0 && !self.ended => {
                     self.writer.push(None, Encoded::bare(FrameType::Ping, 0));
                     if let Err(error) = self.poll_flush(cx) {
                         return Poll::Ready(error);
@@ -126,8 +129,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin, T> Wire<Io, T> {
         }
     }
 
-    /// Ends this side; best effort.
-    pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.io).poll_shutdown(cx).map(|_| ())
+    /// Ends this side behind what is written; best effort.
+    pub(crate) fn end(&mut self, cx: &mut Context<'_>) {
+        if !std::mem::replace(&mut self.ended, true) {
+            let _ = Pin::new(&mut self.io).poll_shutdown(cx);
+        }
     }
 }

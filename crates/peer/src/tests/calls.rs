@@ -1,9 +1,11 @@
 //! Calls that are answered.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
-use super::support::{ECHO, HELD, Node, message, soon};
-use crate::{Channel, Message};
+use super::support::{ECHO, HELD, Node, message, nowhere, soon, within};
+use crate::{CallError, Channel, Message};
 
 async fn pair() -> (Node, Node) {
     let (one, two) = (Node::start(1).await, Node::start(2).await);
@@ -76,8 +78,24 @@ async fn a_node_that_is_not_known_any_more_is_not_called() {
     let (one, two) = pair().await;
     one.call(&two, ECHO).await.unwrap();
     one.peers.remove(two.id());
-    assert!(matches!(one.call(&two, ECHO).await, Err(crate::CallError::NotSent(_))));
+    assert!(matches!(one.call(&two, ECHO).await, Err(CallError::NotSent(_))));
     assert!(one.peers.addresses().is_empty());
     one.knows(&two);
     assert_eq!(one.call(&two, ECHO).await, Ok(message(ECHO)));
+}
+
+#[tokio::test]
+async fn whoever_is_at_an_address_can_be_asked() {
+    let (one, two) = (Node::start(1).await, Node::start(2).await);
+    let ask =
+        |kind, deadline| one.peers.call_at(&two.address, Channel::Raft, message(kind), deadline);
+    assert_eq!(ask(ECHO, soon()).await, Ok((two.identity.get(), message(ECHO))));
+    let late = ask(HELD, within(Duration::from_millis(50))).await;
+    assert!(matches!(late, Err(CallError::Unknown(_))), "{late:?}");
+    let nobody = nowhere().await;
+    let nobody = one.peers.call_at(&nobody, Channel::Raft, message(ECHO), soon()).await;
+    assert!(matches!(nobody, Err(CallError::NotSent(_))), "{nobody:?}");
+    let mut open = two.open.clone();
+    open.wait_for(|open| *open == 0).await.unwrap();
+    assert!(one.peers.addresses().is_empty());
 }

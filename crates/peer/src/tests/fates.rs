@@ -27,7 +27,7 @@ struct Calling {
 impl Calling {
     fn start(room: usize) -> Self {
         let options = Options::default();
-        let link = Arc::new(Link::new(options.send_queue_bytes_max, options.frame_bytes_max));
+        let link = Arc::new(Link::new(&options));
         let (io, ours) = duplex(room);
         let task = tokio::spawn({
             let link = Arc::clone(&link);

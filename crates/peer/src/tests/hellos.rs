@@ -212,7 +212,7 @@ proptest! {
 fn node_ids_may_be_any_number() {
     let mut said = hello(2, 1, Purpose::Calls);
     said.identity.node_id = BrokerId(i32::MAX);
-    said.expects_node = BrokerId(-1);
+    said.expects_node = Some(BrokerId(-1));
     let mut read = BytesMut::from(&encode_hello(&said)[..]);
     assert_eq!(decode_hello(take_envelope(&mut read).unwrap().unwrap()), Ok(said));
 }

@@ -42,7 +42,7 @@ async fn a_mute_peer_is_closed() {
 #[tokio::test(start_paused = true)]
 async fn a_mute_peer_leaves_its_calls_unknown() {
     let options = Options::default();
-    let link = Arc::new(Link::new(1 << 20, 1 << 20));
+    let link = Arc::new(Link::new(&options));
     let (mut peer, ours) = duplex(4096);
     let wire = Wire::new(ours, BytesMut::new(), options.mute_after, &options);
     let before = Instant::now();

@@ -174,3 +174,21 @@ async fn opening_a_stream_to_nowhere_says_so() {
     let open = one.peers.open(chronik_types::BrokerId(9), Channel::Live, message(ECHO), soon());
     assert!(matches!(open.await, Err(crate::OpenError::Unreachable(_))));
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_listens_no_more_throws_away_what_still_comes_and_ends_with_the_peer() {
+    let mut served = Served::start(Purpose::Stream, Options::default()).await;
+    served.script.say(FrameType::Item, 0, &message(ECHO)).await;
+    let (_, _, mut stream) = served.streams.recv().await.unwrap();
+    stream.sender.send(numbered(1, 10)).await.unwrap();
+    drop(stream);
+    assert_eq!(number(&served.script.expect(FrameType::Item).await.message), 1);
+    served.script.expect(FrameType::End).await;
+    // No ping either: the side is at its end, which a peer sees at once.
+    assert!(served.script.hear().await.unwrap().is_none());
+    for n in 0..1000 {
+        served.script.say(FrameType::Item, 0, &numbered(n, 10_000)).await;
+    }
+    served.script.say(FrameType::End, 0, &Message::default()).await;
+    served.task.await.unwrap();
+}

@@ -42,7 +42,7 @@ pub fn hello(from: u8, to: u8, purpose: Purpose) -> Hello {
         versions: VERSIONS,
         channel: Channel::Control,
         purpose,
-        expects_node: BrokerId(to.into()),
+        expects_node: Some(BrokerId(to.into())),
         expects_directory: None,
         mute_after: Duration::from_secs(2),
     }
