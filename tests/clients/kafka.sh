@@ -42,7 +42,7 @@ write_properties() {
   cat >"$dir/server.properties" <<PROPERTIES
 process.roles=broker,controller
 node.id=1
-controller.quorum.voters=1@127.0.0.1:$controller
+controller.quorum.bootstrap.servers=127.0.0.1:$controller
 listeners=PLAINTEXT://127.0.0.1:$port,CONTROLLER://127.0.0.1:$controller
 advertised.listeners=PLAINTEXT://127.0.0.1:$port
 controller.listener.names=CONTROLLER
@@ -68,7 +68,7 @@ start() {
   dir=$(cd "$dir" && pwd)
   write_properties "$port" "$dir" "$@"
   java "${quick_jvm[@]}" "$(log4j)" -cp "$lib/*" kafka.tools.StorageTool \
-    format --cluster-id "$(cluster_id)" --config "$dir/server.properties" >"$dir/format.log" 2>&1 ||
+    format --standalone --cluster-id "$(cluster_id)" --config "$dir/server.properties" >"$dir/format.log" 2>&1 ||
     { cat "$dir/format.log" >&2; die "formatting the storage failed"; }
   local heap=${KAFKA_HEAP:-512m}
   setsid java "-Xmx$heap" -XX:+UseG1GC -Dlog.level=INFO "$(log4j)" -cp "$lib/*" \

@@ -11,7 +11,7 @@ use chronik_types::TopicPartition;
 use tokio::sync::watch;
 
 use crate::Broker;
-use crate::coordinator_runtime::{Groups, OFFSETS_TOPIC};
+use crate::coordinator_runtime::Groups;
 use crate::lifecycle::Lifecycle;
 use crate::replication::{Follows, Replication};
 
@@ -33,6 +33,7 @@ pub(crate) fn serve(broker: &Arc<Broker>, stop: &watch::Receiver<bool>) {
     tokio::spawn(until(stop.clone(), retention(Arc::clone(broker))));
     tokio::spawn(until(stop.clone(), follow_image(Arc::clone(broker))));
     tokio::spawn(until(stop.clone(), Replication::run(Arc::clone(broker))));
+    tokio::spawn(until(stop.clone(), count_leaders(Arc::clone(broker))));
 }
 
 async fn until(mut stop: watch::Receiver<bool>, task: impl Future<Output = ()>) {
@@ -79,6 +80,27 @@ async fn follow_image(broker: Arc<Broker>) {
     }
 }
 
+/// Counts elections and changes of the metadata's leader.
+async fn count_leaders(broker: Arc<Broker>) {
+    let metrics = &broker.metrics.cluster;
+    let mut seen = broker.metadata.leadership();
+    let mut leader = seen.leader;
+    loop {
+        let now = broker.metadata.leadership_changed(seen).await;
+        if now == seen {
+            // The quorum on this node has stopped.
+            return;
+        }
+        let elections = now.epoch.0.saturating_sub(seen.epoch.0);
+        metrics.elections.inc_by(u64::try_from(elections).unwrap_or(0));
+        if now.leader.is_some() && now.leader != leader {
+            metrics.leader_changes.inc();
+            leader = now.leader;
+        }
+        seen = now;
+    }
+}
+
 async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes) {
     for topic in &changes.created {
         tracing::debug!("Applied CreateTopic('{}') to state machine", topic.name);
@@ -108,9 +130,6 @@ async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes) {
             let had_replica = before.is_some_and(|state| state.replicas.contains(&me));
             if !broker.partitions.follow(tp) && had_replica {
                 delete(broker, tp).await;
-            }
-            if &*topic.new.name == OFFSETS_TOPIC {
-                Groups::follow(broker, tp);
             }
             let old_leader = before.map(|state| state.leader);
             Replication::image_changed(broker, tp, old_leader);

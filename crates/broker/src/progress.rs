@@ -19,7 +19,7 @@ use chronik_metadata::Partition as PartitionState;
 use chronik_replication::{
     AlterAnswer, PartitionAck, PartitionSubscribe, Path, SubscriptionId, Work,
 };
-use chronik_types::{BrokerId, Monotonic, Offset, TopicPartition};
+use chronik_types::{BrokerId, Offset, TopicPartition};
 use parking_lot::Mutex;
 
 use crate::latch::Latch;
@@ -263,14 +263,6 @@ impl Progress {
             in_sync.filter_map(|replica| Some((replica.id, replica.durable?))).collect()
         };
         self.see_led(known).unwrap_or_default()
-    }
-
-    /// The followers that lack something, and since when.
-    pub fn lagging(&self) -> Vec<(BrokerId, Monotonic)> {
-        let lagging = |led: &Led| {
-            led.followers().filter_map(|replica| Some((replica.id, replica.lags_since?))).collect()
-        };
-        self.see_led(lagging).unwrap_or_default()
     }
 
     /// The log ends at `end` now.

@@ -162,13 +162,13 @@ fn not_supported(image: &Image, name: &str, level: i16) -> Option<String> {
     };
     let own = FEATURES.iter().find(|feature| feature.name == name);
     let (min, max) = own.map_or((0, 0), |feature| (feature.min, feature.max));
-    // 0 is off, which whoever does not know the feature can do.
-    if level != 0 && !(min..=max).contains(&level) || level == 0 && min > 0 {
+    if own.is_none() || !(min..=max).contains(&level) {
         return Some(format!("Local controller {}", range(min, max)));
     }
     image.brokers().find_map(|broker| {
         let known = broker.features.iter().find(|feature| feature.name == name);
         let (min, max) = known.map_or((0, 0), |feature| (feature.min, feature.max));
+        // 0 is off, which whoever does not know the feature can do.
         let knows = (min..=max).contains(&level);
         (!knows).then(|| format!("Broker {} {}", broker.id, range(min, max)))
     })
@@ -222,6 +222,7 @@ mod tests {
         assert!(told(ELR_FEATURE, -1, 1).contains("cannot be less than 0"));
         assert!(told(ELR_FEATURE, 1, 7).contains("upgrade type"));
         assert!(told("x", 1, 1).contains("does not support this feature"));
+        assert!(told("x", 0, 1).contains("does not support this feature"));
         assert!(told(METADATA_VERSION, 26, 3).contains("Refusing to perform"));
         assert!(told(METADATA_VERSION, 28, 1).contains("only supports versions 7-27"));
         assert_eq!(told(METADATA_VERSION, 27, 1), "ok");

@@ -54,10 +54,11 @@ fn reassign(
     let change = match &asked.replicas {
         None => place.cancel()?,
         Some(target) => {
+            check_assignment(&image, target, None)?;
             if !allow_replication_factor_change {
                 check_replication_factor(partition, target)?;
             }
-            place.begin(target)?
+            place.begin(target)
         }
     };
     draft.push_all(change);
@@ -84,8 +85,7 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn begin(&self, target: &[BrokerId]) -> Result<Option<Change>, ApiError> {
-        check_assignment(self.image, target, None)?;
+    fn begin(&self, target: &[BrokerId]) -> Option<Change> {
         let current = &self.partition.replicas;
         let only_in = |these: &[BrokerId], those: &[BrokerId]| {
             let mut only: Vec<_> =
@@ -103,16 +103,14 @@ impl Place<'_> {
         };
         let adding = or(adding, self.partition.adding());
         let removing = or(removing, self.partition.removing());
-        Ok(self.change(|change| {
-            change.election(Election::Online).replicas(replicas, adding, removing)
-        }))
+        self.change(|change| change.election(Election::Online).replicas(replicas, adding, removing))
     }
 
     fn cancel(&self) -> Result<Option<Change>, ApiError> {
         let partition = self.partition;
         if !partition.is_reassigning() {
-            let message = "No partition reassignment is in progress.";
-            return Err(ApiError::new(ErrorCode::NoReassignmentInProgress, message));
+            // The code says it all, as in Kafka.
+            return Err(ApiError::bare(ErrorCode::NoReassignmentInProgress));
         }
         let was_there = |replica: &&BrokerId| !partition.adding().contains(*replica);
         let replicas: Vec<_> = partition.replicas.iter().filter(was_there).copied().collect();

@@ -2,6 +2,7 @@
 
 use crate::session::{Failure, Session};
 
+mod cluster;
 mod configs;
 mod describe;
 mod fetch;
@@ -40,6 +41,7 @@ scenarios! {
     metadata: topics, cluster, pages;
     topics: creation, growth, deletion;
     configs: topic_configs, broker_configs, incremental, replacing;
+    cluster: elections, reassignments, features, brokers, voters;
     describe: producers, log_dirs, quorum, resources;
     groups: joining, membership, static_members, generations, administration;
     offsets: commits, fetches, deletion;

@@ -25,6 +25,7 @@ const IDENTITIES: &[&str] = &[
     "partition_index",
     "index",
     "partition",
+    "partition_id",
     "group_id",
     "key",
     "api_key",
@@ -36,6 +37,7 @@ const IDENTITIES: &[&str] = &[
     "producer_id",
     "batch_index",
     "log_dir",
+    "feature",
 ];
 
 /// Takes the text of `{:#?}` apart.

@@ -24,14 +24,6 @@ pub(crate) async fn handle(
     request: CreateTopicsRequest<'_>,
 ) -> CreateTopicsResponse<'static> {
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
-    if timeout.is_zero() {
-        // It has passed before anything is looked at.
-        let late = |topic: &messages::CreatableTopic<'_>| {
-            failed(topic.name.to_string(), ErrorCode::RequestTimedOut, None)
-        };
-        let topics = request.topics.iter().map(late).collect();
-        return CreateTopicsResponse { topics, ..Default::default() };
-    }
     let names: Vec<String> = request.topics.iter().map(|topic| topic.name.to_string()).collect();
     let topics = request.topics.into_iter().map(|t| creatable(broker, t)).collect();
     let ask = CreateTopics { topics, validate_only: request.validate_only };

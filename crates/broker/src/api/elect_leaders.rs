@@ -26,6 +26,9 @@ pub(crate) async fn handle(
         |topic: ElectLeadersTopicPartitions<'_>| (topic.topic.into_owned(), topic.partitions);
     let partitions: Option<Vec<(String, Vec<i32>)>> =
         request.topic_partitions.map(|topics| topics.into_iter().map(named).collect());
+    if partitions.as_ref().is_some_and(Vec::is_empty) {
+        return ElectLeadersResponse::default();
+    }
     let election = match request.election_type {
         0 => ElectionType::Preferred,
         1 => ElectionType::Unclean,
@@ -38,25 +41,45 @@ pub(crate) async fn handle(
     let deadline = broker.deadline(request.timeout_ms);
     match broker.controller.ask(ask, deadline).await {
         Ok(Response::ElectLeaders(results)) => ElectLeadersResponse {
-            replica_election_results: by_topic(results),
+            replica_election_results: match partitions {
+                Some(named) => as_named(named, results),
+                None => by_topic(results),
+            },
             ..Default::default()
         },
         other => refused(ctx, partitions.as_deref(), code_of(&other), None),
     }
 }
 
+/// The results, which come in the order of the request, under the topics as it names them.
+fn as_named(
+    topics: Vec<(String, Vec<i32>)>,
+    results: Vec<ElectLeaderResult>,
+) -> Vec<ReplicaElectionResult<'static>> {
+    let mut results = results.into_iter().map(result);
+    let topic = |(topic, partitions): (String, Vec<i32>)| ReplicaElectionResult {
+        topic: topic.into(),
+        partition_result: results.by_ref().take(partitions.len()).collect(),
+    };
+    topics.into_iter().map(topic).collect()
+}
+
+fn result(result: ElectLeaderResult) -> ElectLeadersPartitionResult<'static> {
+    match result.result {
+        Ok(()) => answer(result.partition, ErrorCode::None, None),
+        Err(error) => answer(result.partition, error.code, error.message),
+    }
+}
+
 fn by_topic(results: Vec<ElectLeaderResult>) -> Vec<ReplicaElectionResult<'static>> {
     let mut topics: Vec<ReplicaElectionResult<'static>> = Vec::new();
-    for result in results {
-        let (code, message) = match result.result {
-            Ok(()) => (ErrorCode::None, None),
-            Err(error) => (error.code, error.message),
-        };
-        let partition = answer(result.partition, code, message);
-        match topics.last_mut().filter(|topic| topic.topic == result.topic) {
-            Some(topic) => topic.partition_result.push(partition),
+    for elected in results {
+        let topic = elected.topic.clone();
+        let partition = result(elected);
+        match topics.last_mut().filter(|last| last.topic == topic) {
+            Some(last) => last.partition_result.push(partition),
             None => topics.push(ReplicaElectionResult {
-                topic: result.topic.into(),
+                topic: topic.into(),
                 partition_result: vec![partition],
             }),
         }

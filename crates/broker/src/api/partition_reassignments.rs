@@ -11,7 +11,7 @@ use chronik_protocol::messages::{
     AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse,
     ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse,
     OngoingPartitionReassignment, OngoingTopicReassignment, ReassignablePartitionResponse,
-    ReassignableTopicResponse,
+    ReassignableTopic, ReassignableTopicResponse,
 };
 use chronik_types::{BrokerId, ErrorCode};
 
@@ -24,6 +24,14 @@ pub(crate) async fn alter(
     request: AlterPartitionReassignmentsRequest<'_>,
 ) -> AlterPartitionReassignmentsResponse<'static> {
     let allow_replication_factor_change = request.allow_replication_factor_change;
+    if request.topics.is_empty() {
+        return AlterPartitionReassignmentsResponse::default();
+    }
+    let numbers = |topic: &ReassignableTopic<'_>| {
+        topic.partitions.iter().map(|partition| partition.partition_index).collect()
+    };
+    let topics: Vec<(String, Vec<i32>)> =
+        request.topics.iter().map(|topic| (topic.name.to_string(), numbers(topic))).collect();
     let partitions = request.topics.into_iter().flat_map(|topic| {
         let name = topic.name.into_owned();
         topic.partitions.into_iter().map(move |partition| ReassignPartition {
@@ -38,8 +46,17 @@ pub(crate) async fn alter(
     });
     let deadline = broker.deadline(request.timeout_ms);
     let (code, responses) = match broker.controller.ask(ask, deadline).await {
-        Ok(Response::AlterPartitionReassignments(results)) => (ErrorCode::None, by_topic(results)),
-        other => (code_of(&other), Vec::new()),
+        Ok(Response::AlterPartitionReassignments(results)) => {
+            (ErrorCode::None, by_topic(topics, results))
+        }
+        other => {
+            let code = code_of(&other);
+            let each = |(name, partitions): (String, Vec<i32>)| ReassignableTopicResponse {
+                name: name.into(),
+                partitions: partitions.into_iter().map(|p| answer(p, code, None)).collect(),
+            };
+            (code, topics.into_iter().map(each).collect())
+        }
     };
     AlterPartitionReassignmentsResponse {
         allow_replication_factor_change,
@@ -50,27 +67,32 @@ pub(crate) async fn alter(
     }
 }
 
-fn by_topic(results: Vec<ReassignResult>) -> Vec<ReassignableTopicResponse<'static>> {
-    let mut topics: Vec<ReassignableTopicResponse<'static>> = Vec::new();
-    for result in results {
-        let (code, message) = match result.result {
-            Ok(()) => (ErrorCode::None, None),
-            Err(error) => (error.code, error.message),
-        };
-        let partition = ReassignablePartitionResponse {
-            partition_index: result.partition,
-            error_code: code.code(),
-            error_message: message.map(Into::into),
-        };
-        match topics.last_mut().filter(|topic| topic.name == result.topic) {
-            Some(topic) => topic.partitions.push(partition),
-            None => topics.push(ReassignableTopicResponse {
-                name: result.topic.into(),
-                partitions: vec![partition],
-            }),
-        }
+/// The results, which come in the order of the request, under the topics as it names them.
+fn by_topic(
+    topics: Vec<(String, Vec<i32>)>,
+    results: Vec<ReassignResult>,
+) -> Vec<ReassignableTopicResponse<'static>> {
+    let mut results = results.into_iter().map(|result| match result.result {
+        Ok(()) => answer(result.partition, ErrorCode::None, None),
+        Err(error) => answer(result.partition, error.code, error.message),
+    });
+    let topic = |(name, partitions): (String, Vec<i32>)| ReassignableTopicResponse {
+        name: name.into(),
+        partitions: results.by_ref().take(partitions.len()).collect(),
+    };
+    topics.into_iter().map(topic).collect()
+}
+
+fn answer(
+    partition_index: i32,
+    code: ErrorCode,
+    message: Option<String>,
+) -> ReassignablePartitionResponse<'static> {
+    ReassignablePartitionResponse {
+        partition_index,
+        error_code: code.code(),
+        error_message: message.map(Into::into),
     }
-    topics
 }
 
 /// Serves ListPartitionReassignments, from the committed image.

@@ -1,6 +1,7 @@
 //! UpdateFeatures: levels of features, all or none.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chronik_controller::{FeatureUpdate, Request, Response, UpdateFeatures};
 use chronik_protocol::messages::{
@@ -15,6 +16,8 @@ use crate::controller_runtime::code_of;
 /// The last version whose answer names each feature.
 const WITH_RESULTS_MAX: i16 = 1;
 const SAFE_DOWNGRADE: i8 = 2;
+/// Kafka's clients give up after this time (`request.timeout.ms`).
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Serves one request.
 pub(crate) async fn handle(
@@ -31,7 +34,8 @@ pub(crate) async fn handle(
     let names: Vec<String> = updates.iter().map(|update| update.name.clone()).collect();
     let validate_only = request.validate_only;
     let ask = Request::UpdateFeatures(UpdateFeatures { updates, validate_only });
-    let deadline = broker.deadline(request.timeout_ms);
+    // Kafka does not hold the timeout of this request against it.
+    let deadline = broker.env.clock.monotonic().after(PATIENCE);
     let (code, message) = match broker.controller.ask(ask, deadline).await {
         Ok(Response::UpdateFeatures(Ok(()))) => (ErrorCode::None, None),
         Ok(Response::UpdateFeatures(Err(error))) => {
@@ -47,7 +51,7 @@ pub(crate) async fn handle(
         let result = |name: String| UpdatableFeatureResult {
             feature: name.into(),
             error_code: ErrorCode::None.code(),
-            error_message: None,
+            error_message: Some(ErrorCode::None.name().into()),
         };
         names.into_iter().map(result).collect()
     } else {

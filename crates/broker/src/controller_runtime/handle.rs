@@ -80,7 +80,8 @@ impl ControllerHandle {
         Self { inner: Arc::new(Inner { env, metadata, peers, jobs, acknowledged, broker_epoch }) }
     }
 
-    /// Asks the controller and waits for its answer until `deadline`.
+    /// Asks the controller and waits for its answer until `deadline`. One that has come already, as
+    /// that of a request with a timeout of 0, asks nothing.
     ///
     /// # Errors
     /// When there is none; the change may have been made all the same.
@@ -89,8 +90,11 @@ impl ControllerHandle {
         request: Request,
         deadline: Monotonic,
     ) -> Result<Response, ControllerError> {
-        let answer = self.inner.answer(request, deadline);
         let left = deadline.since(self.inner.env.clock.monotonic());
+        if left.is_zero() {
+            return Err(ControllerError::TimedOut);
+        }
+        let answer = self.inner.answer(request, deadline);
         tokio::time::timeout(left, answer).await.unwrap_or(Err(ControllerError::TimedOut))
     }
 

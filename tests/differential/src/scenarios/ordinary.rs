@@ -9,7 +9,7 @@ use chronik_protocol::header;
 use chronik_protocol::messages::*;
 use chronik_types::Uuid;
 
-use super::setup;
+use super::{cluster, setup};
 use crate::batches;
 use crate::session::{CLIENT_ID, CORRELATION_ID, Failure, Session};
 
@@ -175,6 +175,21 @@ fn visit_describe(
     visitor: &mut impl Visitor,
 ) -> Result<(), Failure> {
     match key {
+        ApiKey::ElectLeaders => visitor.visit(version, cluster::elect(0, &[(TOPIC, &[0])])),
+        ApiKey::AlterPartitionReassignments => {
+            visitor.visit(version, cluster::reassign(TOPIC, &[(0, Some(&[1]))]))
+        }
+        ApiKey::ListPartitionReassignments => {
+            visitor.visit(version, cluster::list(Some(&[(TOPIC, &[0])])))
+        }
+        ApiKey::UpdateFeatures => {
+            visitor.visit(version, cluster::update(&[("metadata.version", 27, 1)]))
+        }
+        ApiKey::UnregisterBroker => {
+            visitor.visit(version, UnregisterBrokerRequest { broker_id: 7 })
+        }
+        ApiKey::AddRaftVoter => visitor.visit(version, cluster::add_voter("wrong", 2)),
+        ApiKey::RemoveRaftVoter => visitor.visit(version, cluster::remove_voter("wrong", 2)),
         ApiKey::DescribeConfigs => visitor.visit(version, describe_configs(version)),
         ApiKey::AlterConfigs => visitor.visit(version, alter_configs()),
         ApiKey::IncrementalAlterConfigs => visitor.visit(version, incremental_alter_configs()),

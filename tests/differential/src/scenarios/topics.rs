@@ -172,6 +172,9 @@ pub fn growth(s: &mut Session) -> Result<(), Failure> {
             s.ask(&format!("{label} v{version}"), version, &request(topics, true))?;
         }
     }
+    let late =
+        CreatePartitionsRequest { timeout_ms: 0, ..request(vec![to("nowhere", 5, None)], false) };
+    s.ask("without time", 3, &late)?;
     s.ask("really", 3, &request(vec![to("growing", 3, None), to("nowhere", 3, None)], false))?;
     await_partitions(s, "growing", 3)?;
     s.ask("really, assigned", 1, &request(vec![to("growing", 4, Some(&[&[1]]))], false))?;
@@ -183,7 +186,7 @@ pub fn deletion(s: &mut Session) -> Result<(), Failure> {
     for version in versions(ApiKey::DeleteTopics) {
         let name: &'static str = Box::leak(format!("to-go-v{version}").into_boxed_str());
         let id = topic(s, name, 1, &[])?;
-        let mut ask = |label: &str, names: &[&'static str], ids: &[Uuid]| {
+        let mut ask_within = |timeout_ms, label: &str, names: &[&'static str], ids: &[Uuid]| {
             let by_name = |name: &&'static str| DeleteTopicState {
                 name: Some((*name).into()),
                 topic_id: Uuid::ZERO,
@@ -192,17 +195,20 @@ pub fn deletion(s: &mut Session) -> Result<(), Failure> {
             let request = match version {
                 ..6 => DeleteTopicsRequest {
                     topic_names: names.iter().map(|name| (*name).into()).collect(),
-                    timeout_ms: 5000,
+                    timeout_ms,
                     ..Default::default()
                 },
                 _ => DeleteTopicsRequest {
                     topics: names.iter().map(by_name).chain(ids.iter().map(by_id)).collect(),
-                    timeout_ms: 5000,
+                    timeout_ms,
                     ..Default::default()
                 },
             };
             s.ask(&format!("{label} v{version}"), version, &request).map(|_| ())
         };
+        ask_within(0, "without time", &["nowhere"], &[])?;
+        let mut ask =
+            |label: &str, names: &[&'static str], ids: &[Uuid]| ask_within(5000, label, names, ids);
         ask("unknown", &["nowhere"], &[])?;
         ask("invalid", &["a/b", "", ".."], &[])?;
         ask("none", &[], &[])?;
