@@ -28,6 +28,8 @@ mod recent;
 mod settings;
 mod snapshot_file;
 mod state_machine;
+#[cfg(test)]
+mod tests;
 mod transfer;
 mod type_config;
 mod vote_codec;

@@ -69,8 +69,7 @@ impl LogReader {
 
     /// The entries of `[from, end)`, as far as they are there.
     pub async fn read(&self, from: Offset, end: Offset) -> io::Result<Vec<Entry>> {
-        let log = &self.shared.log;
-        let (from, end) = (from.max(log.start()), end.min(log.end()));
+        let (from, end) = (from.max(self.first()), end.min(self.shared.log.end()));
         if from >= end {
             return Ok(Vec::new());
         }
@@ -87,11 +86,17 @@ impl LogReader {
         self.read_window(from, end).await
     }
 
+    /// The first entry that is served.
+    fn first(&self) -> Offset {
+        let purged = self.shared.purged.lock().map(|purged| offset_of(purged.index).next());
+        purged.unwrap_or(Offset::ZERO).max(self.shared.log.start())
+    }
+
     /// Reads what lies around `[from, end)`, and keeps it.
     async fn read_window(&self, from: Offset, end: Offset) -> io::Result<Vec<Entry>> {
         let log = &self.shared.log;
         let generation = self.shared.window.lock().generation;
-        let aligned = Offset(from.0 - from.0.rem_euclid(WINDOW_ENTRIES)).max(log.start());
+        let aligned = Offset(from.0 - from.0.rem_euclid(WINDOW_ENTRIES)).max(self.first());
         let until = Offset(end.0.max(aligned.0.saturating_add(WINDOW_ENTRIES))).min(log.end());
         let read = match self.read_disk(aligned, until).await {
             Ok(read) => read,
@@ -169,6 +174,7 @@ impl RaftLogReader<TypeConfig> for LogReader {
         RB: RangeBounds<u64> + Clone + Debug + OptionalSend,
     {
         let (from, end) = self.bounds(&range);
+        let end = end.min(self.shared.log.end());
         let reader = self.clone();
         let pieces = stream::try_unfold(from, move |at| {
             let reader = reader.clone();

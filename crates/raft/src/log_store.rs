@@ -5,8 +5,10 @@
 //!   all go through the one queue of the metadata class. Only `save_vote` waits for the disk.
 //! - `append` returns when the entries are readable; whoever waits for them is told when they are
 //!   durable here.
-//! - `purged` is the entry at the log start offset: it stays readable, because openraft asks for
-//!   its term, and entries are served from the one after it.
+//! - The purged entry is the one at the log start offset: it stays in the log, so that a restart
+//!   knows its term, and entries are served from the one after it. Where a snapshot replaced the
+//!   log, a blank entry stands for it; otherwise the first entry after it would pass for purged.
+//!   (That only entry 0 is purged, a restart does not know: keeping one entry does no harm.)
 //! - What is committed is written beside the next entry and waits for nobody: a restart knows at
 //!   least what was committed when the last entry that survived was written.
 //!
@@ -55,6 +57,8 @@ pub(crate) struct Shared {
     pub vote: Mutex<Option<Vote>>,
     pub recent: Mutex<Recent>,
     pub window: Mutex<Window>,
+    /// The last purged entry, as far as it was asked for or purged in this run.
+    pub purged: Mutex<Option<LogId>>,
     storage: Storage,
     flushes: Arc<Flushes>,
     mark: MemberMark,
@@ -99,6 +103,7 @@ impl LogStore {
             vote: Mutex::new(vote),
             recent: Mutex::default(),
             window: Mutex::default(),
+            purged: Mutex::default(),
             storage,
             flushes,
             mark,
@@ -160,17 +165,23 @@ impl LogStore {
 
     /// The purged entry: the one at the log start offset, unless the log still begins at 0.
     async fn purged(&self) -> io::Result<Option<LogId>> {
+        if let Some(purged) = *self.shared.purged.lock() {
+            return Ok(Some(purged));
+        }
         let log = &self.shared.log;
         let (start, end) = (log.start(), log.end());
         if start == Offset::ZERO {
             return Ok(None);
         }
         if start == end {
-            // Emptied by a snapshot that was installed: the entry before the start is its last.
+            // A crash came between the reset and the entry that stands for what was purged; the
+            // snapshot is there, and openraft purges again.
             return Ok(Some(log_id(log.leader_epoch(), Offset(start.0.saturating_sub(1)))));
         }
-        let first = self.reader().read(start, start.next()).await?;
-        Ok(first.first().map(|entry| entry.log_id))
+        let first = self.reader().read_disk(start, start.next()).await?;
+        let purged = first.first().map(|read| read.entry.log_id);
+        *self.shared.purged.lock() = purged;
+        Ok(purged)
     }
 
     async fn append_batches(&self, batches: BytesMut) -> io::Result<()> {
@@ -307,15 +318,20 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let start = offset_of(log_id.index);
         let log = &self.shared.log;
         self.shared.window.lock().clear();
+        *self.shared.purged.lock() = Some(log_id);
         if start < log.end() {
             return log.set_start(start).map_err(io::Error::other);
         }
         // Beyond the end: a snapshot was installed over a log that lacks what it covers.
-        self.shared.recent.lock().clear();
+        self.forget_from(Offset::ZERO);
         let log = Arc::clone(log);
-        let reset = move || log.reset_to(start.next(), epoch_of(&log_id));
+        let reset = move || log.reset_to(start, epoch_of(&log_id));
         let reset = chronik_env::blocking(reset).await;
         self.shared.window.lock().clear();
-        reset.map_err(io::Error::other)
+        reset.map_err(io::Error::other)?;
+        let purged = Entry { log_id, payload: EntryPayload::Blank };
+        let (now, epoch) = (self.shared.env.clock.wall(), epoch_of(&log_id));
+        let batch = entry_codec::encode(&purged, epoch, start, now, start.next());
+        self.append_batches(batch.map_err(io::Error::other)?).await
     }
 }

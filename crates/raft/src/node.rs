@@ -58,7 +58,7 @@ pub struct Options {
 }
 
 /// The metadata log is cut by snapshots, never by time or size, and has no producers.
-fn log_config() -> LogConfig {
+pub(crate) fn log_config() -> LogConfig {
     LogConfig {
         retention_ms: -1,
         retention_bytes: -1,
