@@ -82,16 +82,22 @@ impl Open {
     }
 }
 
+/// Far more steps of the journal than anything needs.
+const STEPS_MAX: usize = 5_000;
+
 /// Runs `work` on the store, stepping the journal while it waits for that.
 async fn drive<T>(open: &mut Open, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
-    loop {
+    for _ in 0..STEPS_MAX {
         let mut context = Context::from_waker(Waker::noop());
         if let Poll::Ready(done) = work.as_mut().poll(&mut context) {
             return done;
         }
         open.step();
+        // As the broker's flush task does, when the journal is full.
+        open.storage.flush_round();
     }
+    panic!("the store waits for something that does not come: {:?}", open.storage.stats());
 }
 
 /// What a future has, if it has it by now.
@@ -262,6 +268,13 @@ impl World {
         if index == 0 {
             return;
         }
+        // Room for what stands for the snapshot, so that nothing has to be stepped meanwhile.
+        for _ in 0..4 {
+            self.open().step();
+            self.open().storage.flush_all().unwrap();
+        }
+        self.open().step();
+        self.collect();
         next.purged = Some(upto);
         next.entries.clear();
         self.committed_end = Offset(i64::try_from(index).unwrap() + 1);

@@ -35,7 +35,7 @@ pub(crate) fn storage_options() -> chronik_log::Options {
     journal.first_file_bytes = 64 << 10;
     journal.file_bytes = 256 << 10;
     journal.group_bytes_max = 128 << 10;
-    journal.max_bytes = 2 << 20;
+    journal.max_bytes = 16 << 20;
     journal.reserve_bytes = 512 << 10;
     chronik_log::Options::new(vec![PathBuf::from("/data")], journal)
 }
