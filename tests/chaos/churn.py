@@ -7,6 +7,8 @@ from rig import await_state
 from workload import COMMON
 
 CALL_TIMEOUT_S = 10
+# A client that was connected to a node that died asks it again before it turns to another.
+SETTLE_TIMEOUT_S = 40
 # How many topics there are at a time; the oldest goes when a new one comes.
 KEPT = 3
 # Answers that prove that nothing is to be done.
@@ -23,7 +25,7 @@ class Churn:
         """One topic more and the oldest gone. What fails is unknown."""
         name = f"churn-{self.next}"
         self.next += 1
-        self.attempt("create", name, self.admin.create_topics([NewTopic(name, 2, 1)], operation_timeout=CALL_TIMEOUT_S)[name])
+        self.attempt("create", name, self.admin.create_topics([NewTopic(name, 2, -1)], operation_timeout=CALL_TIMEOUT_S)[name])
         if len(self.exists) > KEPT:
             name = self.exists.pop(0)
             self.attempt("delete", name, self.admin.delete_topics([name], operation_timeout=CALL_TIMEOUT_S)[name])
@@ -51,6 +53,8 @@ class Churn:
             try:
                 future.result(CALL_TIMEOUT_S)
                 found.add(name)
+            except TimeoutError:
+                return None
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                     return None
@@ -58,7 +62,7 @@ class Churn:
 
     def faults(self):
         """What does not hold now, to be asked when the broker is ready."""
-        found, _ = await_state("the description of topics", self.present, CALL_TIMEOUT_S)
+        found, _ = await_state("the description of topics", self.present, SETTLE_TIMEOUT_S)
         lost = [name for name in self.exists if name not in found]
         back = sorted(self.deleted & found)
         return [f"topic {name} was created and is gone" for name in lost] + [f"topic {name} was deleted and is back" for name in back]

@@ -63,9 +63,15 @@ class Cycles:
         self.random = random.Random(plan.seed)
         self.folder = self.dir / "history"
         self.folder.mkdir()
-        self.broker = TARGETS[plan.target](self.dir / "broker", data, plan.overrides, plan.env)
+        self.broker = self.make_broker(workspace, data)
         self.history = Writer(self.folder / "driver.jsonl")
         self.recoveries, self.faults = [], []
+
+    def make_broker(self, workspace, data):
+        return TARGETS[self.plan.target](workspace.dir / "broker", data, self.plan.overrides, self.plan.env)
+
+    def workers(self):
+        return standard(TOPICS)
 
     def run(self):
         began = time.monotonic()
@@ -73,7 +79,7 @@ class Cycles:
             self.broker.start()
             create_topics(self.broker.bootstrap, TOPICS, TOPIC_CONFIG)
             self.fault.prepared(self)
-            workload = Workload(standard(TOPICS), self.broker.bootstrap, self.folder, self.plan.limit_s)
+            workload = Workload(self.workers(), self.broker.bootstrap, self.folder, self.plan.limit_s)
             workload.start()
             try:
                 self.cycle(workload)
@@ -98,7 +104,7 @@ class Cycles:
             time.sleep(self.random.uniform(*WORK_S))
             churn.turn()
             if not self.broker.alive():
-                raise Failure(f"the broker ended by itself with {self.broker.process.returncode}:\n{self.broker.tail()}")
+                raise Failure(f"the broker ended by itself:\n{self.broker.tail()}")
             self.fault.strike(self, number)
             if not self.healed(workload):
                 return
@@ -140,7 +146,7 @@ class Cycles:
 def create_topics(bootstrap, topics, config):
     from confluent_kafka.admin import AdminClient, NewTopic
     admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    made = admin.create_topics([NewTopic(name, num_partitions=n, replication_factor=1, config=config) for name, n in topics.items()],
+    made = admin.create_topics([NewTopic(name, num_partitions=n, replication_factor=-1, config=config) for name, n in topics.items()],
                                operation_timeout=SETUP_TIMEOUT_S)
     for future in made.values():
         future.result(timeout=SETUP_TIMEOUT_S)

@@ -6,6 +6,7 @@ import sys
 import time
 import traceback
 
+import clusterfaults
 import diskfaults
 import kill9
 import powercut
@@ -13,6 +14,10 @@ from cycles import Plan
 from rig import HERE, Failure, Missing, filesystems
 
 CYCLES = {"quick": 4, "default": 20, "full": 100}
+# Each kind of fault once takes as many.
+CLUSTER_CYCLES = {"quick": 4, "default": len(clusterfaults.KINDS), "full": 10 * len(clusterfaults.KINDS)}
+# The exit code of a test that this machine cannot run.
+CANNOT_RUN = 3
 # What leaving out the syncs of these files must be found by: all, the journal's, the segments' and their folders'.
 LEFT_OUT = {"quick": {"all files": None}, "default": {"all files": None, "the journal": ".journal"},
             "full": {"all files": None, "the journal": ".journal", "segments": "/chaos-"}}
@@ -49,6 +54,19 @@ def without_fsync(options, path):
     print(f"    found, as it must be: {why}")
 
 
+def cluster(options, cycles):
+    """In a process of its own, which makes itself a private network."""
+    keep = ["--keep"] if options.keep else []
+    done = subprocess.run([sys.executable, "-B", HERE / "clusterfaults.py", "--cycles", str(cycles), "--seed", str(options.seed), *keep],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    lines = done.stdout.splitlines()
+    if done.returncode == CANNOT_RUN:
+        raise Missing(lines[-1])
+    if done.returncode:
+        raise Failure(done.stdout)
+    print("\n".join(f"    {line}" for line in lines))
+
+
 def kafka_loses(options):
     result = powercut.run(Plan("kafka", 1, options.seed), keep=options.keep)
     if powercut.checker.LOST_WRITE not in result.report.labels:
@@ -74,6 +92,8 @@ def tests(level):
     for what, path in LEFT_OUT[level].items():
         yield f"a broker without the syncs of {what} is found out", lambda options, path=path: without_fsync(options, path)
     yield f"{cycles} times kill -9", lambda options: kill(options, cycles)
+    in_cluster = CLUSTER_CYCLES[level]
+    yield f"{in_cluster} faults of a cluster of three", lambda options: cluster(options, in_cluster)
     for name in diskfaults.TESTS:
         yield name.replace("_", " "), disk(name)
     if level == "full":
