@@ -69,6 +69,8 @@ impl Future for Answering<'_> {
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> Answerer<'_, Io> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WireError>> {
+        self.wire.begin_turn();
+        let _ = self.wire.poll_flush(cx)?;
         loop {
             let was_full = !self.takes_calls();
             let taken = self.take_calls(cx)?;

@@ -75,15 +75,18 @@ struct Caller<'l, Io> {
 impl<Io: AsyncRead + AsyncWrite + Unpin> Caller<'_, Io> {
     /// Goes on until the connection is over; why it is.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<String> {
+        self.wire.begin_turn();
         let over = loop {
+            let demand = match self.write(cx) {
+                Ok(Demand::Closed) => break "the node is not known any more".to_owned(),
+                Ok(demand) => demand,
+                Err(error) => break error.to_string(),
+            };
             if let Err(error) = self.read(cx) {
                 break error.to_string();
             }
-            match self.write(cx) {
-                Ok(Demand::Closed) => break "the node is not known any more".to_owned(),
-                Ok(Demand::Calls) => continue,
-                Ok(Demand::Nothing) => {}
-                Err(error) => break error.to_string(),
+            if demand == Demand::Calls {
+                continue;
             }
             match self.wire.poll_pulse(cx, true) {
                 Poll::Ready(error) => break error.to_string(),

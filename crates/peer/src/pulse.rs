@@ -12,20 +12,23 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Sleep, sleep};
+use tokio::{
+    task::{Unconstrained, unconstrained},
+    time::{Sleep, sleep},
+};
 
 /// Ticks in the time after which a mute peer is gone.
 const TICKS: u32 = 8;
 
 /// One connection's ticks.
-#[derive(Debug)]
 pub(crate) struct Pulse {
     period: Duration,
     mute_after: Duration,
     mute_for: Duration,
     received: u64,
     sent: u64,
-    timer: Pin<Box<Sleep>>,
+    /// Outside the task's budget: a task that has used it up by reading must still tick.
+    timer: Pin<Box<Unconstrained<Sleep>>>,
 }
 
 /// What a tick asks for.
@@ -50,7 +53,7 @@ impl Pulse {
             mute_for: Duration::ZERO,
             received: 0,
             sent: 0,
-            timer: Box::pin(sleep(period)),
+            timer: Box::pin(unconstrained(sleep(period))),
         }
     }
 
@@ -66,7 +69,7 @@ impl Pulse {
         if self.timer.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
-        self.timer.as_mut().set(sleep(self.period));
+        self.timer.as_mut().set(unconstrained(sleep(self.period)));
         if received != std::mem::replace(&mut self.received, received) || !reading {
             self.mute_for = Duration::ZERO;
         } else {

@@ -48,13 +48,14 @@ struct StreamDriver<'p, Io> {
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> StreamDriver<'_, Io> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WireError>> {
+        self.wire.begin_turn();
         loop {
+            let (sending, more) = self.write(cx)?;
             let was_full = !self.pipe.has_room();
             if let Err(error) = self.read(cx) {
                 let in_order = self.said_end && matches!(error, WireError::Ended);
                 return Poll::Ready(if in_order { Ok(()) } else { Err(error) });
             }
-            let (sending, more) = self.write(cx)?;
             if sending == Sending::Over || self.is_finished() {
                 self.wire.end(cx);
                 return Poll::Ready(Ok(()));

@@ -1,5 +1,8 @@
 //! One connection after the hellos: frames in both directions, and keepalives.
 //!
+//! Each turn of a connection's task writes first and then reads no more than [`READ_PER_TURN`]:
+//! under a flood tokio lets a task do only so much, and what is left for the end is never done.
+//!
 //! **Not here:** what the frames are for (`caller`, `answerer`, `stream_driver`).
 
 use std::{
@@ -20,6 +23,9 @@ use crate::{
     writer::{Outgoing, Writer},
 };
 
+/// Bytes read in one turn of the task; well within what tokio allows a task in small reads.
+const READ_PER_TURN: u64 = 512 * 1024;
+
 /// Why a connection is over.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WireError {
@@ -38,7 +44,6 @@ pub(crate) enum WireError {
 }
 
 /// One connection. `T` is what its owner calls the frames it sends; pings have no name.
-#[derive(Debug)]
 pub(crate) struct Wire<Io, T> {
     io: Io,
     reader: Reader,
@@ -46,6 +51,8 @@ pub(crate) struct Wire<Io, T> {
     pulse: Pulse,
     /// This side says nothing any more, not even that it is alive.
     ended: bool,
+    /// How much will have been read when this turn is over.
+    turn_ends_at: u64,
 }
 
 impl<Io: AsyncRead + AsyncWrite + Unpin, T> Wire<Io, T> {
@@ -62,12 +69,22 @@ impl<Io: AsyncRead + AsyncWrite + Unpin, T> Wire<Io, T> {
             writer: Writer::new(),
             pulse: Pulse::new(options.mute_after, peers_mute_after),
             ended: false,
+            turn_ends_at: READ_PER_TURN,
         }
     }
 
-    /// The next frame that is not a ping.
+    /// Begins a turn of the task.
+    pub(crate) fn begin_turn(&mut self) {
+        self.turn_ends_at = self.reader.received() + READ_PER_TURN;
+    }
+
+    /// The next frame that is not a ping; pending, and due again at once, when the turn is over.
     pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame, WireError>> {
         loop {
+            if self.reader.received() >= self.turn_ends_at {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             let frame = ready!(self.reader.poll_frame(cx, &mut self.io))?;
             match frame {
                 None => return Poll::Ready(Err(WireError::Ended)),

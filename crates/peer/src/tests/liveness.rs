@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, duplex},
+    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex},
     time::{Instant, sleep, timeout},
 };
 
-use super::support::{ECHO, HELD, Served, hello, message};
+use super::support::{ECHO, HELD, Script, Served, hello, message};
 use crate::{
     CallError, Hello, Message, Options, Purpose, caller::converse, frame::FrameType, link::Link,
     wire::Wire,
@@ -90,6 +90,38 @@ async fn who_has_nothing_to_say_pings_about_four_times_in_the_shorter_silence() 
     }
 }
 
+/// Frames without end, faster than anybody can take them.
+async fn flood(mut io: impl AsyncWrite + Unpin, frame: &[u8]) {
+    let many = frame.repeat((4 << 20) / frame.len());
+    while io.write_all(&many).await.is_ok() {}
+}
+
+#[tokio::test]
+async fn whoever_is_flooded_still_answers_and_shows_that_it_is_alive() {
+    let mute = Duration::from_millis(200);
+    for (purpose, frame_type) in
+        [(Purpose::Calls, FrameType::Call), (Purpose::Stream, FrameType::Item)]
+    {
+        let options = Options { mute_after: mute, ..Options::default() };
+        let mut served = Served::greeted_over(16 << 20, &hello(2, 1, purpose), options).await;
+        served.script.say(frame_type, 1, &message(ECHO)).await;
+        if purpose == Purpose::Stream {
+            let (_, _, mut stream) = served.streams.recv().await.unwrap();
+            tokio::spawn(async move { while stream.receiver.next().await.is_some() {} });
+        }
+        let (reads, writes) = tokio::io::split(served.script.io);
+        let flooded = frame(frame_type, |_| {});
+        let flooding = tokio::spawn(async move { flood(writes, &flooded).await });
+        let mut script = Script::new(tokio::io::join(reads, tokio::io::sink()));
+        let until = Instant::now() + mute * 3;
+        while Instant::now() < until {
+            let heard = timeout(mute, script.hear()).await.expect("it is alive");
+            assert!(heard.unwrap().is_some(), "the connection is kept");
+        }
+        flooding.abort();
+    }
+}
+
 /// What ends a connection of this purpose.
 async fn ends(purpose: Purpose, bytes: &[u8]) {
     let mut served = Served::start(purpose, Options::default()).await;
@@ -150,8 +182,20 @@ async fn calls_beyond_the_limit_are_not_read_until_there_are_fewer() {
     // Not read, so not mute either.
     sleep(MUTE * 10).await;
     assert_eq!(served.answers.calls().len(), 3);
+    let before = Instant::now();
     served.answers.release(HELD + 2);
     assert_eq!(served.script.expect(FrameType::Answer).await.id, 2);
     served.answers.wait_for_calls(4).await;
     assert_eq!(served.answers.calls().len(), 4);
+    assert_eq!(before.elapsed(), Duration::ZERO, "no timer had to help");
+
+    let options = Options { calls_in_flight_max: 1, ..Options::default() };
+    let mut served = Served::start(Purpose::Calls, options).await;
+    served.script.say(FrameType::Call, 1, &message(HELD)).await;
+    served.script.say(FrameType::Call, 2, &message(ECHO)).await;
+    served.answers.wait_for_calls(1).await;
+    let before = Instant::now();
+    served.answers.release(HELD);
+    served.answers.wait_for_calls(2).await;
+    assert_eq!(before.elapsed(), Duration::ZERO, "no timer had to help");
 }

@@ -1,7 +1,9 @@
 //! Streams: order, backpressure, ends.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use tokio::io::AsyncReadExt;
+use tokio::{io::AsyncReadExt, time::Instant};
 
 use super::support::{ECHO, Node, Served, is_pending, message, soon};
 use crate::{
@@ -100,6 +102,7 @@ async fn a_receiver_that_takes_nothing_stops_the_sender_and_not_the_pings() {
     served.script.say(FrameType::Item, 0, &message(ECHO)).await;
     let (_, _, mut stream) = served.streams.recv().await.unwrap();
 
+    let before = Instant::now();
     // Sending: the script reads nothing but the stream's own 64 KiB and the limit are taken.
     let mut sent = 0;
     while let Ok(()) = stream.sender.try_send(numbered(sent, 10_000)) {
@@ -107,31 +110,35 @@ async fn a_receiver_that_takes_nothing_stops_the_sender_and_not_the_pings() {
         tokio::task::yield_now().await;
     }
     assert!((15..=45).contains(&sent), "{sent} messages of 10,000 bytes are queued");
-    let mut waits = Box::pin(stream.sender.send(numbered(sent, 10_000)));
+    let mut sender = stream.sender;
+    let mut waits = tokio::spawn(async move { sender.send(numbered(sent, 10_000)).await });
     assert!(is_pending(&mut waits).await);
     for n in 0..sent {
         assert_eq!(number(&served.script.expect(FrameType::Item).await.message), n);
     }
-    waits.await.unwrap();
+    waits.await.unwrap().unwrap();
+    assert_eq!(before.elapsed(), Duration::ZERO, "no timer had to help");
 
     // Receiving: what the service does not take is not read from the socket.
     let mut taken = 0;
-    loop {
+    let before = loop {
         let item = numbered(taken, 10_000);
         let mut said = Box::pin(served.script.say(FrameType::Item, 0, &item));
         if is_pending(&mut said).await {
             // Alive all the same, for much longer than a mute peer would be.
-            tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            let before = Instant::now();
             assert_eq!(number(&stream.receiver.next().await.unwrap()), 0);
             said.await;
-            break;
+            break before;
         }
         taken += 1;
-    }
+    };
     assert!((10..=25).contains(&taken), "{taken} messages of 10,000 bytes are queued");
     for n in 1..=taken {
         assert_eq!(number(&stream.receiver.next().await.unwrap()), n);
     }
+    assert_eq!(before.elapsed(), Duration::ZERO, "no timer had to help");
 }
 
 #[tokio::test]

@@ -326,9 +326,14 @@ impl Served {
     }
 
     pub async fn greeted(hello: &Hello, options: Options) -> Self {
+        Self::greeted_over(64 * 1024, hello, options).await
+    }
+
+    /// Over a stream that takes this many bytes in each direction.
+    pub async fn greeted_over(bytes: usize, hello: &Hello, options: Options) -> Self {
         let (answers, streams) = Answers::new();
         let (draining, mut drains) = watch::channel(false);
-        let (io, ours) = duplex(64 * 1024);
+        let (io, ours) = duplex(bytes);
         let peers = node_one(options);
         let task = tokio::spawn({
             let answers = Arc::clone(&answers);
