@@ -65,8 +65,12 @@ class Report:
 
 
 class Checker:
-    def __init__(self, history: History):
-        self.h = history
+    """`cluster`: what several brokers promise less than one. A leader that was cut off and does not know it yet answers from what it
+    had, so that only what one reader sees must not go back; and a client without idempotence that turns to a new leader sends what
+    the old one refused after what it has sent since."""
+
+    def __init__(self, history: History, cluster=False):
+        self.h, self.cluster = history, cluster
         self.report = Report()
         self.log = {}        # partition -> {offset: id}, by the final read
         self.places = defaultdict(list)  # id -> [(partition, offset)] in the final read
@@ -210,7 +214,10 @@ class Checker:
 
     def check_send_order(self):
         last = {}
+        idempotent = {number for number, worker in self.h.workers.items() if worker.get("idempotent")}
         for send in self.h.sends.values():  # in send order: each worker writes its own file
+            if self.cluster and worker_of(send.id) not in idempotent:
+                continue
             if send.outcome != "ack" or send.id in self.gone or send.id in self.twice:
                 continue
             offset = self.place(send)
@@ -263,7 +270,11 @@ class Checker:
             if send.outcome == "ack" and send.offset is not None and send.id not in self.gone:
                 bounds[send.p].append((send.done, send.offset + 1, "acknowledged"))
         for p, asked in queries.items():
-            self.sweep(p, sorted(bounds[p]), sorted(asked))
+            listed = [bound for bound in bounds[p] if bound[2] == "listed"]
+            self.sweep(p, sorted(listed if self.cluster else bounds[p]), sorted(asked))
+        if self.cluster:
+            for end in self.h.final_ends:
+                self.sweep(end["p"], sorted(bounds[end["p"]]), [(end["t"], end["end"])])
 
     def sweep(self, p, bounds, asked):
         highest, how, index = -1, "", 0
@@ -362,8 +373,8 @@ def seconds(nanoseconds):
     return "?" if nanoseconds is None else f"{nanoseconds / 1e9:.3f} s"
 
 
-def check(history):
-    return Checker(history).check()
+def check(history, cluster=False):
+    return Checker(history, cluster).check()
 
 
 def print_speed(records):

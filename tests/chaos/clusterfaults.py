@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from brokers import Chronik
+from checker import check
 from cycles import Cycles, Plan
 from hosts import Host, enter_private_network
 from powercut import SMALL_JOURNAL
@@ -262,6 +263,9 @@ class ClusterCycles(Cycles):
             if worker.kind == "producer":
                 worker.config["acks"] = "all"
         return workers
+
+    def judge(self, history):
+        return check(history, cluster=True)
 
 
 def run(plan, only=None, keep=False):

@@ -178,9 +178,9 @@ def write_what_was_refused(events):
     final["i"].append(events.of("fail")[0]["id"])
 
 
-def swap_two_sends(events):
+def swap_two_sends(events, w=IDEMPOTENT):
     """The log itself has them in the wrong order, and everyone agrees."""
-    first, second = (x["id"] for x in events.acked()[2:4])
+    first, second = (x["id"] for x in events.acked(w)[2:4])
     swap = {first: second, second: first}
     for poll in events.of("poll") + events.of("final"):
         poll["i"] = [swap.get(record, record) for record in poll["i"]]
@@ -297,6 +297,25 @@ def test_one_anomaly_gives_exactly_its_label(damage, label):
     damage(events)
     report = check(history_of(events.all))
     assert report.labels == {label}, "\n".join(report.lines())
+
+
+# What only one broker promises.
+OF_ONE_BROKER = (list_below_an_acknowledged_write,)
+
+
+@pytest.mark.parametrize(("damage", "label"), ANOMALIES, ids=[damage.__name__ for damage, _ in ANOMALIES])
+def test_of_a_cluster_all_is_found_but_what_only_one_broker_promises(damage, label):
+    events = Events()
+    damage(events)
+    report = check(history_of(events.all), cluster=True)
+    assert report.labels == (set() if damage in OF_ONE_BROKER else {label}), "\n".join(report.lines())
+
+
+def test_without_idempotence_a_new_leader_may_change_the_order():
+    events = Events()
+    swap_two_sends(events, SINGLE)
+    assert check(history_of(events.all)).labels == {checker.NONMONOTONIC_SEND}
+    assert not check(history_of(events.all), cluster=True).counts
 
 
 def test_every_label_has_an_anomaly():
