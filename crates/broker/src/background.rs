@@ -33,7 +33,6 @@ pub(crate) fn serve(broker: &Arc<Broker>, stop: &watch::Receiver<bool>) {
     tokio::spawn(until(stop.clone(), retention(Arc::clone(broker))));
     tokio::spawn(until(stop.clone(), follow_image(Arc::clone(broker))));
     tokio::spawn(until(stop.clone(), Replication::run(Arc::clone(broker))));
-    tokio::spawn(until(stop.clone(), count_leaders(Arc::clone(broker))));
 }
 
 async fn until(mut stop: watch::Receiver<bool>, task: impl Future<Output = ()>) {
@@ -77,27 +76,6 @@ async fn follow_image(broker: Arc<Broker>) {
         let changes = chronik_metadata::delta(&seen, &image);
         apply(&broker, &image, &changes).await;
         seen = image;
-    }
-}
-
-/// Counts elections and changes of the metadata's leader.
-async fn count_leaders(broker: Arc<Broker>) {
-    let metrics = &broker.metrics.cluster;
-    let mut seen = broker.metadata.leadership();
-    let mut leader = seen.leader;
-    loop {
-        let now = broker.metadata.leadership_changed(seen).await;
-        if now == seen {
-            // The quorum on this node has stopped.
-            return;
-        }
-        let elections = now.epoch.0.saturating_sub(seen.epoch.0);
-        metrics.elections.inc_by(u64::try_from(elections).unwrap_or(0));
-        if now.leader.is_some() && now.leader != leader {
-            metrics.leader_changes.inc();
-            leader = now.leader;
-        }
-        seen = now;
     }
 }
 

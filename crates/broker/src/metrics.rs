@@ -3,6 +3,8 @@
 
 mod cluster;
 mod image;
+mod quorum;
+mod replication;
 mod storage;
 
 use std::sync::Arc;
@@ -15,9 +17,14 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use crate::Broker;
+
 pub(crate) use self::cluster::ClusterMetrics;
-pub(crate) use self::image::ImageMetrics;
-pub(crate) use self::storage::StorageMetrics;
+
+use self::image::ImageMetrics;
+use self::quorum::QuorumMetrics;
+use self::replication::ReplicationMetrics;
+use self::storage::StorageMetrics;
 
 /// First part of every name but two.
 const PREFIX: &str = "chronik";
@@ -76,6 +83,21 @@ impl Metrics {
         self.requests.get_or_create(&label).inc();
         self.request_seconds.get_or_create(&label).observe(seconds);
     }
+}
+
+/// Adds what is read from the parts of the broker when it is asked for.
+pub(crate) fn register_parts(root: &mut Registry, broker: &Arc<Broker>) {
+    register(
+        root,
+        Box::new(ImageMetrics {
+            metadata: broker.metadata.clone(),
+            node_id: broker.options.node_id,
+            static_configs: Arc::clone(&broker.options.static_configs),
+        }),
+    );
+    register(root, Box::new(StorageMetrics { storage: broker.storage.clone() }));
+    register(root, Box::new(ReplicationMetrics(Arc::downgrade(broker))));
+    root.register_collector(Box::new(QuorumMetrics(broker.metadata.clone())));
 }
 
 /// Adds metrics whose names are put under the prefix.

@@ -265,6 +265,14 @@ impl Progress {
         self.see_led(known).unwrap_or_default()
     }
 
+    /// The followers that lack something, and since when.
+    pub fn lagging(&self) -> Vec<(BrokerId, Monotonic)> {
+        let lagging = |led: &Led| {
+            led.followers().filter_map(|replica| Some((replica.id, replica.lags_since?))).collect()
+        };
+        self.see_led(lagging).unwrap_or_default()
+    }
+
     /// The log ends at `end` now.
     pub fn appended(&self, end: Offset) {
         self.led(|led| led.appended(end));

@@ -29,7 +29,7 @@ use crate::front::Front;
 use crate::identity::{Found, Identity, IdentityError};
 use crate::incarnations::Incarnations;
 use crate::lifecycle::{Lifecycle, RegistrationError};
-use crate::metrics::{self, ImageMetrics, Metrics, StorageMetrics};
+use crate::metrics::{self, Metrics};
 use crate::node::Node;
 use crate::options::{Endpoint, Options};
 use crate::partitions::Partitions;
@@ -173,14 +173,6 @@ impl Starting {
             &options,
             metrics.cluster.clone(),
         );
-        let image_metrics = ImageMetrics {
-            metadata: metadata.clone(),
-            node_id: options.node_id,
-            static_configs: Arc::clone(&options.static_configs),
-        };
-        metrics::register(&mut registry.lock(), Box::new(image_metrics));
-        let storage_metrics = StorageMetrics { storage: storage.clone() };
-        metrics::register(&mut registry.lock(), Box::new(storage_metrics));
         let lifecycle = Lifecycle::new(
             env.clone(),
             options.clone(),
@@ -201,6 +193,7 @@ impl Starting {
         let peers = self.peers;
         let parts = Parts { storage, metadata, peers, controller, metrics, replication };
         let broker = Arc::new(assemble(env, options, &identity, parts));
+        metrics::register_parts(&mut registry.lock(), &broker);
         self.front.joined(&broker);
         let lifecycle = Arc::new(lifecycle);
         if broker.options.cluster.roles.broker {

@@ -124,6 +124,8 @@ pub struct ReplicaStatus {
     pub subscription: Option<SubscriptionId>,
     /// What it has acknowledged in it.
     pub durable: Option<Offset>,
+    /// Since when it has lacked something, or its subscription; `None` if it lacks nothing.
+    pub lags_since: Option<Monotonic>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -429,6 +431,7 @@ impl Leader {
             in_sync: follower.committed,
             subscription: follower.live.map(|live| live.subscription),
             durable: follower.durable(),
+            lags_since: follower.lags_since,
         })
     }
 

@@ -41,8 +41,7 @@ impl fmt::Debug for ImageMetrics {
 impl Collector for ImageMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let image = self.metadata.image();
-        let leadership = self.metadata.leadership();
-        let controls = self.metadata.leads(leadership);
+        let controls = self.metadata.leads(self.metadata.leadership());
         let counts = count(&image, self.node_id, controls, &self.static_configs);
         let active = image.brokers().filter(|broker| broker.is_active()).count();
         let registered = image.brokers().count();
@@ -64,12 +63,6 @@ impl Collector for ImageMetrics {
                 "Partitions that nobody leads, as the active controller sees it; 0 elsewhere",
                 counts.offline,
             ),
-            (
-                "active_controller",
-                "Whether this node leads the metadata (1) or not (0)",
-                i64::from(controls),
-            ),
-            ("metadata_term", "The term of the metadata's leader", leadership.epoch.0.into()),
             ("brokers_registered", "Brokers of the cluster", of(registered)),
             ("brokers_active", "Brokers that are neither fenced nor stopping", of(active)),
         ];
