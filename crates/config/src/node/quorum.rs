@@ -61,6 +61,7 @@ pub(super) fn resolve(
         check_own_vote(values, node, roles, &voters);
     } else if roles.controller {
         voters.extend(vote_alone(node, listeners, &bootstrap_servers));
+        check_not_among_others(values, node, listeners, &bootstrap_servers);
     } else if values.list(BOOTSTRAP).is_empty() {
         let reason = format!(
             "a node without the role of a controller needs a cluster to belong to; set \
@@ -91,6 +92,24 @@ fn vote_alone(node: BrokerId, listeners: &Listeners, bootstrap: &[HostPort]) -> 
         }
         ([only], Some(own)) if is_own(only, own) => Some(Voter { id: node, address: only.clone() }),
         _ => None,
+    }
+}
+
+/// Controllers that start together must know each other's numbers: nobody can be asked for them.
+fn check_not_among_others(
+    values: &mut Values<'_>,
+    node: BrokerId,
+    listeners: &Listeners,
+    bootstrap: &[HostPort],
+) {
+    let own = listeners.internal();
+    let among = own.is_some_and(|own| bootstrap.iter().any(|server| is_own(server, own)));
+    if among && bootstrap.len() > 1 {
+        let reason = format!(
+            "it names this controller among others, which leaves open who they are; set \
+             {VOTERS}={node}@host:port,… with all of them, on each of them"
+        );
+        values.refuse(BOOTSTRAP, reason);
     }
 }
 

@@ -89,7 +89,7 @@ fn a_controller_votes_alone_only_if_nothing_names_another() {
         ("", Some("1@a:9093")),
         ("controller.quorum.bootstrap.servers=a:9093", Some("1@a:9093")),
         ("controller.quorum.bootstrap.servers=b:9093", None),
-        ("controller.quorum.bootstrap.servers=a:9093,b:9093", None),
+        ("controller.quorum.bootstrap.servers=b:9093,c:9093", None),
     ] {
         let config = from_file(&format!("{listeners}{servers}"));
         assert_eq!(voters(&config).first().map(String::as_str), own, "{servers}");
@@ -124,6 +124,11 @@ fn what_a_cluster_lacks_is_said_with_what_to_set() {
         ("controller.quorum.voters=1@:9093", "`1@:9093` is not of the form id@host:port"),
         ("controller.quorum.voters=-1@a:9093", "`-1@a:9093` is not of the form"),
         ("controller.quorum.bootstrap.servers=a", "`a` is not of the form host:port"),
+        (
+            "controller.listener.names=CONTROLLER\nlisteners=PLAINTEXT://a:1,CONTROLLER://a:2\n\
+             controller.quorum.bootstrap.servers=a:2,b:2",
+            "set controller.quorum.voters=1@host:port,… with all of them, on each of them",
+        ),
         ("listeners=CONTROLLER://a:1\ncontroller.listener.names=CONTROLLER", "for clients; add"),
         ("replica.selector.class=x.Y", "set org.apache.kafka.common.replica.RackAware"),
         ("broker.session.timeout.ms=2000", "fenced between two heartbeats"),
