@@ -19,7 +19,7 @@ use chronik_metadata::Partition as PartitionState;
 use chronik_replication::{
     AlterAnswer, PartitionAck, PartitionSubscribe, Path, SubscriptionId, Work,
 };
-use chronik_types::{BrokerId, Offset, TopicPartition};
+use chronik_types::{BrokerId, Monotonic, Offset, TopicPartition};
 use parking_lot::Mutex;
 
 use crate::latch::Latch;

@@ -1,6 +1,5 @@
 //! `chronik-server cluster`: what a running cluster says of itself, over the Kafka protocol.
 
-mod client;
 mod show;
 mod status;
 
@@ -12,13 +11,11 @@ use chronik_protocol::messages::{
     DescribeQuorumRequestTopicData, MetadataRequest,
 };
 
-use self::{
-    client::{Client, ClientError, decode},
-    status::{Answers, METADATA_TOPIC, Status},
-};
+use self::status::{Answers, METADATA_TOPIC, Status};
 use crate::{
     Exit,
     cli::{ClusterCommand, Format},
+    kafka_client::{Client, ClientError, decode},
 };
 
 /// Why a cluster's state is not known.

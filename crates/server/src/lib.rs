@@ -22,10 +22,12 @@ mod config_command;
 mod exit;
 mod http;
 mod journal_command;
+mod kafka_client;
 mod logging;
 mod machine;
 mod net_metrics;
 mod options;
+mod quorum_discovery;
 mod running;
 mod start;
 

@@ -17,7 +17,7 @@ use crate::{
     http::{self, Admin},
     logging::LogLevel,
     net_metrics::NetMetrics,
-    options,
+    options, quorum_discovery,
 };
 
 /// Why a node could not be started.
@@ -61,7 +61,12 @@ impl Running {
             tokio::spawn(http::serve(listener, Admin { node: Arc::clone(&node), level }));
         }
         let listeners = server.listeners();
-        let starting = Starting::prepare(env, options::broker(config, &listeners, open_files))?;
+        let mut options = options::broker(config, &listeners, open_files);
+        let quorum = &mut options.cluster.quorum;
+        if quorum.voters.is_empty() {
+            quorum.voters = quorum_discovery::voters(&env, &quorum.bootstrap_servers).await;
+        }
+        let starting = Starting::prepare(env, options)?;
         let counters = NetMetrics { metrics: server.metrics(), memory: server.memory() };
         let (stop_serving, asked) = oneshot::channel();
         // Other nodes must be able to ask this one before it can start; clients wait.

@@ -19,13 +19,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// An answer beyond this is none of a Kafka node's.
 const ANSWER_BYTES_MAX: u64 = 512 << 20;
-const CLIENT_ID: &str = "chronik-cluster-status";
+const CLIENT_ID: &str = "chronik-server";
 /// Every node answers ApiVersions in this version.
 const API_VERSIONS_VERSION: i16 = 0;
 
 /// Why a node's answer is not there.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ClientError {
+pub(crate) enum ClientError {
     #[error("{address}: {error}")]
     Io { address: HostPort, error: io::Error },
     #[error("{0}: the host name cannot be resolved")]
@@ -41,7 +41,7 @@ pub(super) enum ClientError {
 }
 
 /// A connection.
-pub(super) struct Client {
+pub(crate) struct Client {
     pub address: HostPort,
     stream: TcpStream,
     /// Lowest and highest version that the node serves, by API key.
@@ -134,7 +134,7 @@ async fn connect(address: &HostPort) -> Result<TcpStream, ClientError> {
 }
 
 /// The message of an answer's frame.
-pub(super) fn decode<'a, M: Request<'a>>(
+pub(crate) fn decode<'a, M: Request<'a>>(
     address: &HostPort,
     frame: &'a [u8],
     version: i16,
