@@ -54,11 +54,17 @@ impl Node {
         chronik_env::blocking(move || storage.flush_all()).await
     }
 
-    /// Whether this node serves: its storage runs and its quorum has a leader.
+    /// Whether this node serves: its storage runs, its quorum has a leader, and if it is a broker
+    /// the image that it has come to says that clients may be sent to it.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let stopped = self.broker.storage.stopped().borrow().is_some();
-        self.broker.metadata.leadership().leader.is_some() && !stopped
+        let broker = &self.broker;
+        let stopped = broker.storage.stopped().borrow().is_some();
+        let me = broker.options.node_id;
+        let is_active = || broker.committed.borrow().image.is_active(me);
+        !stopped
+            && broker.metadata.leadership().leader.is_some()
+            && (!broker.options.cluster.roles.broker || is_active())
     }
 
     /// Completes with the reason if the storage stops: a failed fsync, or a disk that is gone.
