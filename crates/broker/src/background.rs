@@ -11,7 +11,7 @@ use chronik_types::TopicPartition;
 use tokio::sync::watch;
 
 use crate::Broker;
-use crate::coordinator_runtime::Groups;
+use crate::coordinator_runtime::{Groups, OFFSETS_TOPIC};
 use crate::lifecycle::Lifecycle;
 use crate::replication::{Follows, Replication};
 
@@ -108,6 +108,9 @@ async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes) {
             let had_replica = before.is_some_and(|state| state.replicas.contains(&me));
             if !broker.partitions.follow(tp) && had_replica {
                 delete(broker, tp).await;
+            }
+            if &*topic.new.name == OFFSETS_TOPIC {
+                Groups::follow(broker, tp);
             }
             let old_leader = before.map(|state| state.leader);
             Replication::image_changed(broker, tp, old_leader);

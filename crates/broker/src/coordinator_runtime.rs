@@ -12,7 +12,10 @@
 //!   so their order in the log is the order of its decisions.
 //! - A reply that shows state which must not be lost leaves when everything the shard has emitted
 //!   is at or below the high watermark.
-//! - A shard serves only after its whole log was replayed.
+//! - A shard serves only after its whole log was replayed; until then requests are told to come
+//!   again.
+//! - A shard lives as long as one tenure of its partition: when another broker leads, whoever waits
+//!   is told to look for that one, and the state is forgotten.
 //!
 //! **Not here:** what a group decides (`chronik-coordinator`), which topics a request may name
 //! (`api`).
@@ -24,8 +27,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chronik_coordinator::{
-    AppendFailure, ClientInfo, CoordinatorConfig, Effects, GroupShard, Now, Release, ReplayError,
-    Reply, Request, RequestId, partition_of,
+    AppendFailure, ClientInfo, CoordinatorConfig, Effects, GroupShard, Now, Phase, Release,
+    ReplayError, Reply, Request, RequestId, partition_of,
 };
 use chronik_env::Env;
 use chronik_journal::Class;
@@ -33,9 +36,9 @@ use chronik_log::{AdmitError, Origin, Read, ReadLimit};
 use chronik_metadata::Topic;
 use chronik_protocol::batch::{self, BatchBuilder, BatchHeader, EndTransactionMarker, MarkerKind};
 use chronik_protocol::validate::ValidBatch;
-use chronik_types::{ErrorCode, Offset, PartitionId, Timestamp};
+use chronik_types::{ErrorCode, Offset, PartitionId, Timestamp, TopicPartition};
 use parking_lot::Mutex;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, oneshot, watch};
 
 use crate::Broker;
 use crate::api::error::Refusal;
@@ -48,6 +51,8 @@ use crate::progress::ReleaseWhen;
 pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// How long an append of group state waits for room (`offsets.commit.timeout.ms`).
 const APPEND_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a request waits for its shard to be loaded before it is told to come again.
+const LOAD_PATIENCE: Duration = Duration::from_millis(200);
 /// How much of the log one step of a load reads.
 const LOAD_BYTES: usize = 1 << 20;
 /// Records of one batch stay below this, so that a batch is no larger than clients may fetch.
@@ -64,8 +69,18 @@ pub(crate) struct Groups {
 struct Shard {
     partition: Arc<Partition>,
     state: tokio::sync::Mutex<State>,
+    loading: watch::Sender<Loading>,
     /// Told when the earliest deadline may have changed.
     deadline_changed: Notify,
+}
+
+/// How far the load of a shard is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Loading {
+    UnderWay,
+    Done,
+    /// The log is unreadable.
+    Failed,
 }
 
 struct State {
@@ -120,7 +135,10 @@ impl Groups {
         request: Request<'_>,
         client: &ClientInfo<'_>,
     ) -> Result<Answer, ErrorCode> {
-        let shard = Self::shard(broker, partition).await?;
+        let shard = Self::shard(broker, partition)?;
+        if shard.loaded(broker).await == Loading::Failed {
+            return Err(ErrorCode::CoordinatorNotAvailable);
+        }
         let id = RequestId(broker.groups.next_request.fetch_add(1, Ordering::Relaxed));
         let (sender, receiver) = oneshot::channel();
         let mut state = shard.state.lock().await;
@@ -130,31 +148,57 @@ impl Groups {
         Ok(receiver)
     }
 
-    /// The partitions of `__consumer_offsets` that have groups here: those with a log.
+    /// The partitions of `__consumer_offsets` that have groups here: those that this broker leads
+    /// and that have a log.
     pub fn partitions(broker: &Broker) -> Vec<PartitionId> {
         let committed = broker.committed.borrow();
-        let Some(topic) = committed.image.topic_named(OFFSETS_TOPIC) else { return Vec::new() };
-        let topic_id = topic.id;
+        let Some(topic) = committed.image.topic_named(OFFSETS_TOPIC).cloned() else {
+            return Vec::new();
+        };
         drop(committed);
-        let known = broker.storage.known_logs().into_iter();
-        let mut partitions: Vec<_> =
-            known.filter(|tp| tp.topic_id == topic_id).map(|tp| tp.partition).collect();
-        partitions.extend(broker.groups.shards.lock().keys());
-        partitions.sort_unstable();
-        partitions.dedup();
-        partitions
+        let me = broker.options.node_id;
+        let led = topic.partitions.iter().filter(|(_, state)| state.leader == me);
+        led.map(|(partition, _)| partition)
+            .filter(|partition| {
+                let tp = TopicPartition { topic_id: topic.id, partition: *partition };
+                broker.storage.is_written(tp)
+            })
+            .collect()
     }
 
     /// Loads every shard that has a log, so that sessions and expiry run without a request.
     pub fn attach(broker: &Arc<Broker>) {
-        let broker = Arc::clone(broker);
-        tokio::spawn(async move {
-            for partition in Self::partitions(&broker) {
-                if let Err(code) = Self::shard(&broker, partition).await {
-                    tracing::warn!(partition, %code, "a shard of groups could not be loaded");
-                }
-            }
-        });
+        for partition in Self::partitions(broker) {
+            Self::begin(broker, partition);
+        }
+    }
+
+    /// Follows a change of a partition of `__consumer_offsets`: gives up the shard if another
+    /// broker leads, loads it if this one does.
+    pub fn follow(broker: &Arc<Broker>, tp: TopicPartition) {
+        let index = tp.partition;
+        let gone = {
+            let mut shards = broker.groups.shards.lock();
+            let is_over = shards.get(&index).is_some_and(|shard| shard.partition.has_ended());
+            if is_over { shards.remove(&index) } else { None }
+        };
+        if let Some(shard) = gone {
+            resign(broker, shard);
+        }
+        let leads = {
+            let committed = broker.committed.borrow();
+            let state = committed.image.partition(tp);
+            state.is_some_and(|state| state.leader == broker.options.node_id)
+        };
+        if leads && broker.storage.is_written(tp) {
+            Self::begin(broker, index);
+        }
+    }
+
+    fn begin(broker: &Arc<Broker>, partition: PartitionId) {
+        if let Err(code) = Self::shard(broker, partition) {
+            tracing::warn!(partition, %code, "a shard of groups could not be loaded");
+        }
     }
 
     /// Removes the offsets that groups have committed for topics that are gone.
@@ -173,10 +217,11 @@ impl Groups {
         }
     }
 
-    async fn shard(broker: &Arc<Broker>, index: PartitionId) -> Result<Arc<Shard>, ErrorCode> {
-        let known = broker.groups.shards.lock().get(&index).cloned();
-        if let Some(shard) = known {
-            return Ok(shard);
+    /// The shard of a partition that this broker leads; begins to load it if nobody has.
+    fn shard(broker: &Arc<Broker>, index: PartitionId) -> Result<Arc<Shard>, ErrorCode> {
+        let present = |shard: &&Arc<Shard>| !shard.partition.has_ended();
+        if let Some(shard) = broker.groups.shards.lock().get(&index).filter(present) {
+            return Ok(Arc::clone(shard));
         }
         let found = broker.partitions.by_name(OFFSETS_TOPIC, index);
         let partition = found.map_err(|refusal| match refusal.code {
@@ -189,33 +234,36 @@ impl Groups {
                 waiting: HashMap::new(),
                 emitted_end: partition.log.end(),
             }),
+            loading: watch::Sender::new(Loading::UnderWay),
             deadline_changed: Notify::new(),
             partition,
         });
-        // Held before anybody else can find the shard, so that nobody uses it before it is loaded.
-        let mut state = shard.state.lock().await;
-        {
+        let earlier = {
             let mut shards = broker.groups.shards.lock();
-            if let Some(other) = shards.get(&index) {
+            if let Some(other) = shards.get(&index).filter(present) {
                 return Ok(Arc::clone(other));
             }
-            shards.insert(index, Arc::clone(&shard));
+            shards.insert(index, Arc::clone(&shard))
+        };
+        if let Some(earlier) = earlier {
+            resign(broker, earlier);
         }
-        match load(broker, &shard.partition, &mut state.shard).await {
-            Ok(()) => {
-                let effects = state.shard.loaded(now(&broker.env));
-                shard.run(broker, &mut state, effects).await;
-            }
-            Err(why) => {
-                tracing::error!(partition = index, %why, "the log of a shard of groups is unreadable");
-                broker.groups.shards.lock().remove(&index);
-                return Err(ErrorCode::CoordinatorNotAvailable);
-            }
-        }
-        drop(state);
-        tokio::spawn(run_timer(Arc::downgrade(broker), Arc::downgrade(&shard)));
+        tokio::spawn(load(Arc::clone(broker), Arc::clone(&shard)));
         Ok(shard)
     }
+}
+
+/// Ends a shard whose partition is led by another broker: whoever waits looks for that one.
+fn resign(broker: &Arc<Broker>, shard: Arc<Shard>) {
+    let broker = Arc::clone(broker);
+    tokio::spawn(async move {
+        let mut state = shard.state.lock().await;
+        let effects = state.shard.resign();
+        shard.run(&broker, &mut state, effects).await;
+        // Those that are left hear that nobody answers any more, which is the same.
+        state.waiting.clear();
+        tracing::info!(partition = shard.partition.tp.partition, "a shard of groups was given up");
+    });
 }
 
 fn now(env: &Env) -> Now {
@@ -223,6 +271,22 @@ fn now(env: &Env) -> Now {
 }
 
 impl Shard {
+    /// Waits a little for the load to be over.
+    async fn loaded(&self, broker: &Broker) -> Loading {
+        let mut loading = self.loading.subscribe();
+        let now = *loading.borrow_and_update();
+        if now != Loading::UnderWay {
+            return now;
+        }
+        let deadline = broker.env.clock.monotonic().after(LOAD_PATIENCE);
+        let over = async {
+            // The sender is in `self`.
+            let _ = loading.wait_for(|loading| *loading != Loading::UnderWay).await;
+        };
+        broker.until(deadline, over).await;
+        *self.loading.borrow()
+    }
+
     /// Carries out what the shard decided.
     async fn run(&self, broker: &Arc<Broker>, state: &mut State, effects: Effects) {
         let mut effects = effects;
@@ -249,14 +313,18 @@ impl Shard {
         if effects.release == Release::Now || self.partition.progress.reached().satisfies(when) {
             return send(replies);
         }
+        // If the partition is served elsewhere now, the replies are dropped, and whoever waits for
+        // them looks for the coordinator again.
         let latch = Arc::new(Latch::new(1));
         if !self.partition.progress.notify(when, &latch) {
-            // The partition is served elsewhere now: the client hears nothing and asks again.
             return;
         }
+        let progress = Arc::clone(&self.partition.progress);
         tokio::spawn(async move {
             latch.opened().await;
-            send(replies);
+            if progress.reached().satisfies(when) {
+                send(replies);
+            }
         });
     }
 
@@ -266,6 +334,9 @@ impl Shard {
         state: &mut State,
         effects: &Effects,
     ) -> Result<(), AppendFailure> {
+        if self.partition.lacks_replicas() {
+            return Err(AppendFailure::Unavailable);
+        }
         let batches = build(&effects.records, broker.env.clock.wall());
         let bytes = batches.iter().map(|batch| batch.batch.len()).sum();
         let deadline = broker.env.clock.monotonic().after(APPEND_PATIENCE);
@@ -314,25 +385,56 @@ fn valid(builder: BatchBuilder, at: Timestamp) -> Option<ValidBatch> {
     Some(ValidBatch { batch, header, max_timestamp: at, offset_of_max_timestamp_delta: 0 })
 }
 
-/// Replays the whole log of a shard.
-async fn load(
-    broker: &Broker,
-    partition: &Partition,
-    shard: &mut GroupShard,
-) -> Result<(), String> {
-    let end = partition.log.end();
-    let mut at = partition.log.start();
+/// Loads a shard and lets it serve.
+async fn load(broker: Arc<Broker>, shard: Arc<Shard>) {
+    let index = shard.partition.tp.partition;
+    if let Err(why) = replay_log(&broker, &shard).await {
+        if !shard.partition.has_ended() {
+            tracing::error!(partition = index, %why, "the log of a shard of groups is unreadable");
+        }
+        let mut shards = broker.groups.shards.lock();
+        if shards.get(&index).is_some_and(|present| Arc::ptr_eq(present, &shard)) {
+            shards.remove(&index);
+        }
+        drop(shards);
+        shard.loading.send_replace(Loading::Failed);
+        return;
+    }
+    let mut state = shard.state.lock().await;
+    if state.shard.phase() == Phase::Loading {
+        let effects = state.shard.loaded(now(&broker.env));
+        shard.run(&broker, &mut state, effects).await;
+    }
+    tracing::debug!(
+        partition = index,
+        groups = state.shard.groups(),
+        "a shard of groups is loaded"
+    );
+    drop(state);
+    shard.loading.send_replace(Loading::Done);
+    tokio::spawn(run_timer(Arc::downgrade(&broker), Arc::downgrade(&shard)));
+}
+
+/// Replays the whole log of a shard, which meanwhile answers that it is loading.
+async fn replay_log(broker: &Broker, shard: &Shard) -> Result<(), String> {
+    let log = &shard.partition.log;
+    let (mut at, end) = (log.start(), log.end());
+    shard.state.lock().await.emitted_end = end;
     while at < end {
         let limit = ReadLimit { max_bytes: LOAD_BYTES, end, at_least_one: true };
-        let fetched = match partition.log.read(at, limit).map_err(|e| e.to_string())? {
+        let fetched = match log.read(at, limit).map_err(|e| e.to_string())? {
             Read::Memory(fetched) => fetched,
             Read::Segment(job) => broker.run_read(job).await.map_err(|e| e.to_string())?,
         };
         if fetched.next_offset <= at {
             return Err(format!("nothing to read at offset {at}, before the end {end}"));
         }
+        let mut state = shard.state.lock().await;
+        if state.shard.phase() != Phase::Loading {
+            return Err("the partition is led by another broker now".to_owned());
+        }
         for chunk in &fetched.chunks {
-            replay(shard, chunk)?;
+            replay(&mut state.shard, chunk)?;
         }
         at = fetched.next_offset;
     }
