@@ -271,9 +271,11 @@ impl Lifecycle {
             .members()
             .iter()
             .any(|member| member.voter && member.node_id != self.options.node_id);
+        // Later than this the others elect somebody by themselves.
+        let election = self.env.clock.monotonic().after(self.options.election.election_max);
         if leads
             && others_vote
-            && let Err(error) = self.metadata.transfer_leadership(deadline).await
+            && let Err(error) = self.metadata.transfer_leadership(deadline.min(election)).await
         {
             tracing::warn!(%error, "the leadership of the metadata quorum was not handed over");
         }
