@@ -13,10 +13,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chronik_journal::Class;
-use chronik_log::{LogListener, Storage};
+use chronik_log::{LogError, LogListener, Storage};
 use chronik_metadata::{Image, Partition as PartitionState};
 use chronik_types::{BrokerId, ErrorCode, TopicId, TopicPartition};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
 use chronik_raft::Committed;
@@ -35,6 +35,7 @@ pub(crate) struct Partitions {
     settings: SettingsSource,
     leading: Arc<Leading>,
     open: RwLock<Open>,
+    opening: Mutex<()>,
 }
 
 impl Partitions {
@@ -45,7 +46,8 @@ impl Partitions {
         settings: SettingsSource,
         leading: Arc<Leading>,
     ) -> Self {
-        Self { node_id, storage, committed, settings, leading, open: RwLock::default() }
+        let (open, opening) = (RwLock::default(), Mutex::default());
+        Self { node_id, storage, committed, settings, leading, open, opening }
     }
 
     /// The partition `index` of the topic called `name`, led by this broker.
@@ -94,23 +96,38 @@ impl Partitions {
     }
 
     fn open(&self, tp: TopicPartition, unknown: ErrorCode) -> Result<Arc<Partition>, Refusal> {
-        let mut open = self.open.write();
-        if let Some(partition) = open.get(&tp) {
-            return Ok(Arc::clone(partition));
+        // What a log has on disk is read under this lock, so that nobody waits for the table.
+        let _opening = self.opening.lock();
+        if let Some(partition) = self.opened(tp) {
+            return Ok(partition);
         }
         let image = self.committed.borrow().image.clone();
         let topic = image.topic(tp.topic_id).ok_or(unknown)?;
         let state = topic.partitions.get(tp.partition).ok_or(ErrorCode::UnknownTopicOrPartition)?;
-        let role = Role::of(state, self.node_id).ok_or(ErrorCode::NotLeaderOrFollower)?;
+        Role::of(state, self.node_id).ok_or(ErrorCode::NotLeaderOrFollower)?;
         let settings = self.settings.of(&image, topic);
         let class = if settings.internal { Class::Internal } else { Class::Client };
         let events = Arc::new(LogEvents::default());
         let listener = Arc::clone(&events) as Arc<dyn LogListener>;
         let log =
             self.storage.open_log(tp, &topic.name, Arc::clone(&settings.log), class, listener)?;
+        let mut open = self.open.write();
+        let Some((state, role)) = self.state(tp) else {
+            drop(open);
+            // It went meanwhile, and whoever removes logs may have come before this one was open.
+            return match self.storage.delete_log(tp) {
+                Ok(()) | Err(LogError::Unknown(_)) => Err(unknown.into()),
+                Err(error) => Err(error.into()),
+            };
+        };
         let name = Arc::clone(&topic.name);
         let partition = Partition::new(tp, name, log, events, settings, role);
-        Ok(self.begin(&mut open, partition, state))
+        // Whoever hands out new settings may have come before this one was in the table.
+        let image = self.committed.borrow().image.clone();
+        if let Some(topic) = image.topic(tp.topic_id) {
+            partition.set_settings(self.settings.of(&image, topic));
+        }
+        Ok(self.begin(&mut open, partition, &state))
     }
 
     /// Puts a tenure in its place and lets it begin.
