@@ -145,19 +145,25 @@ fn deliver(
             (tp, result.result)
         })
         .collect();
+    let (mut shrunk, mut expanded, mut refused) = (0, 0, 0);
     for (tp, proposal) in proposals {
         match by_partition.remove(tp) {
             Some(Ok(state)) => {
-                count(broker, *tp, proposal, &state);
+                let (fewer, more) = difference(broker, *tp, proposal, &state);
+                (shrunk, expanded) = (shrunk + fewer, expanded + more);
                 answer(broker, *tp, AlterAnswer::Committed(view(&state)));
             }
             Some(Err(error)) => {
-                tracing::info!(%tp, %error, "a change of an in-sync set was refused");
+                tracing::debug!(%tp, %error, "a change of an in-sync set was refused");
+                refused += 1;
                 answer(broker, *tp, AlterAnswer::Refused(error.code));
             }
             None => answer(broker, *tp, AlterAnswer::Unknown),
         }
     }
+    let partitions = proposals.len();
+    tracing::info!(partitions, shrunk, expanded, refused, "in-sync sets changed");
+    broker.metrics.cluster.isr_changed(shrunk, expanded);
 }
 
 fn view(state: &PartitionState) -> IsrView<'_> {
@@ -168,18 +174,20 @@ fn view(state: &PartitionState) -> IsrView<'_> {
     }
 }
 
-/// Says what changed, and counts it.
-fn count(broker: &Broker, tp: TopicPartition, proposal: &Proposal, state: &PartitionState) {
-    let Some(before) = broker.partitions.opened(tp).and_then(|p| p.progress.isr_len()) else {
-        return;
+/// By how many replicas an in-sync set shrank and grew.
+fn difference(
+    broker: &Broker,
+    tp: TopicPartition,
+    proposal: &Proposal,
+    state: &PartitionState,
+) -> (u64, u64) {
+    let before = broker.partitions.opened(tp).and_then(|partition| partition.progress.isr_len());
+    let Some(before) = before.filter(|_| state.partition_epoch > proposal.partition_epoch) else {
+        return (0, 0);
     };
-    if state.partition_epoch <= proposal.partition_epoch {
-        return;
-    }
     let after = state.isr.len();
-    tracing::info!(%tp, isr = ?state.isr, partition_epoch = state.partition_epoch, "in-sync set changed");
-    let (shrunk, expanded) = (before.saturating_sub(after), after.saturating_sub(before));
-    broker.metrics.cluster.isr_changed(shrunk as u64, expanded as u64);
+    tracing::debug!(%tp, isr = ?state.isr, state.partition_epoch, "in-sync set changed");
+    (before.saturating_sub(after) as u64, after.saturating_sub(before) as u64)
 }
 
 fn answer_all(broker: &Broker, proposals: &[(TopicPartition, Proposal)], how: AlterAnswer<'_>) {
