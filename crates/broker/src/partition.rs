@@ -165,6 +165,17 @@ impl Partition {
         self.progress.close();
     }
 
+    /// Ends the tenure of a leader whose log is empty, and leaves its followers subscribed. `false`
+    /// if it is no leader with other replicas.
+    pub fn rest(&self) -> bool {
+        let mut ended = self.ended.write();
+        if *ended || !self.is_replicated() || !self.progress.rest() {
+            return false;
+        }
+        *ended = true;
+        true
+    }
+
     /// Whether the tenure is over.
     pub fn has_ended(&self) -> bool {
         *self.ended.read()

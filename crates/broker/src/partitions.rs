@@ -212,11 +212,28 @@ impl Partitions {
         let Some(current) = open.get(&tp).cloned() else { return true };
         if current.continues_in(role) && !current.has_ended() {
             current.follow(&state, &self.leading);
+            self.put_to_rest(&mut open, current, &state);
         } else {
             current.end();
             self.begin(&mut open, current.succeeded_by(role), &state);
         }
         true
+    }
+
+    /// Closes a partition again that was opened only to take a follower into the in-sync set: when
+    /// the image shows that set to be full, there is nothing to keep of an empty log but who has
+    /// subscribed to it.
+    fn put_to_rest(&self, open: &mut Open, partition: Arc<Partition>, state: &PartitionState) {
+        // The table and this function: nobody else uses it, and nobody can come by one now.
+        let is_unused = Arc::strong_count(&partition) == 2;
+        let tp = partition.tp;
+        let is_full = state.isr.len() >= state.replicas.len();
+        if is_unused && is_full && !self.storage.is_written(tp) && partition.rest() {
+            open.remove(&tp);
+            if let Err(error) = self.storage.delete_log(tp) {
+                tracing::debug!(%tp, %error, "an empty log could not be closed");
+            }
+        }
     }
 
     /// The partition in the committed image, and what this broker is to it.

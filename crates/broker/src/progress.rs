@@ -233,6 +233,20 @@ impl Progress {
         });
     }
 
+    /// Gives up an empty partition whose followers stay subscribed. `false` if somebody waits for
+    /// it, or it does not lead.
+    pub fn rest(&self) -> bool {
+        let mut state = self.state.lock();
+        let anyone = |queue: &VecDeque<Waiter>| queue.iter().any(|w| w.latch.strong_count() > 0);
+        if state.closed || anyone(&state.durable) || anyone(&state.replicated) {
+            return false;
+        }
+        let Side::Leader(led) = &mut state.side else { return false };
+        led.rest();
+        state.closed = true;
+        true
+    }
+
     /// What `see` finds of the leader; `None` if there are no other replicas.
     fn see_led<T>(&self, see: impl FnOnce(&Led) -> T) -> Option<T> {
         match &self.state.lock().side {

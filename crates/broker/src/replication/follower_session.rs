@@ -124,6 +124,19 @@ impl FollowerSession {
         self.live.notify_one();
     }
 
+    /// The log of a subscription is empty, and is closed until somebody writes it.
+    pub fn rest(
+        &self,
+        tp: TopicPartition,
+        leader_epoch: LeaderEpoch,
+        subscription: SubscriptionId,
+    ) {
+        let mut state = self.state.lock();
+        if state.outbox.unsubscribe(tp, subscription) {
+            state.idle.insert(tp, Idle { leader_epoch, subscription });
+        }
+    }
+
     /// Takes the subscription to an empty log, if there is one, because the log is opened.
     pub fn take_idle(&self, tp: TopicPartition, epoch: LeaderEpoch) -> Option<SubscriptionId> {
         let idle = self.state.lock().idle.remove(&tp)?;

@@ -207,6 +207,14 @@ impl Led {
         }
     }
 
+    /// Leads a log that is empty and stays so for now: the subscriptions need no state here.
+    pub fn rest(&mut self) {
+        let epoch = self.leader.leader_epoch();
+        for subscriber in std::mem::take(&mut self.subscribers) {
+            subscriber.session.rest(self.tp, epoch, subscriber.subscription);
+        }
+    }
+
     fn now(&self) -> Monotonic {
         self.leading.clock.monotonic()
     }

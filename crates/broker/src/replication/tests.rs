@@ -222,6 +222,15 @@ async fn the_leader_of_idle_partitions_takes_back_who_was_away() {
     assert!(!full(&cluster));
     cluster.start_node(2).await;
     eventually("full in-sync sets", || full(&cluster)).await;
+    for id in [1, 2, 3] {
+        // The metadata log only.
+        let at_rest = || cluster.broker(id).storage.stats().open_logs == 1;
+        eventually("what is idle is closed", at_rest).await;
+    }
+    let tp = TopicPartition { topic_id, partition: 7 };
+    let end = append(cluster.broker(1), tp, "awake").unwrap();
+    replicated(cluster.broker(1), tp, end).await;
+    logs_agree(&cluster, tp, &[1, 2, 3], end).await;
     cluster.stop().await;
 }
 
