@@ -17,7 +17,7 @@ use chronik_log::{StartReport, Storage};
 use chronik_net::Service;
 use chronik_peer::{IdentityCell, Peers};
 use chronik_raft::bootstrap::{self, Answers, BootstrapError, Decision, Local, Newcomer, Role};
-use chronik_raft::{Member, MetadataNode};
+use chronik_raft::{LogKept, Member, MetadataNode};
 use chronik_types::Uuid;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
@@ -159,6 +159,7 @@ impl Starting {
             },
             snapshot_dir: snapshot_dir(&options),
             times: options.election,
+            kept: LogKept::default(),
             voters: options.cluster.quorum.voters.iter().map(|voter| voter.id).collect(),
             decision,
             peers: self.peers.clone(),

@@ -33,7 +33,7 @@ use chronik_peer::{
 use chronik_protocol::batch::{BatchBuilder, BatchHeader};
 use chronik_protocol::validate::ValidBatch;
 use chronik_raft::bootstrap::{Decision, Role as QuorumRole};
-use chronik_raft::{Committed, Member, MetadataNode};
+use chronik_raft::{Committed, LogKept, Member, MetadataNode};
 use chronik_types::{
     BrokerId, DirectoryId, ErrorCode, Monotonic, Offset, TopicId, TopicPartition, Uuid,
 };
@@ -506,6 +506,7 @@ async fn quorum_of_one(env: &Env, storage: &Storage, options: &Options) -> Metad
         member,
         snapshot_dir: PathBuf::from("/data/snapshots"),
         times: options.election,
+        kept: LogKept::default(),
         voters: vec![me],
         decision: Decision { cluster_id: CLUSTER_ID, role: QuorumRole::Initialise(founders) },
         peers: Peers::new(

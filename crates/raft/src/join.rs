@@ -136,8 +136,9 @@ impl MetadataNode {
         member: Member,
     ) -> Result<(), MembershipError> {
         let leadership = self.leadership();
-        if !self.leads(leadership) {
-            return Err(MembershipError::NotLeader(leadership.leader));
+        if !self.leads(leadership) || !self.gate().has_lease {
+            let other = leadership.leader.filter(|leader| *leader != self.node_id);
+            return Err(MembershipError::NotLeader(other));
         }
         let steps = async {
             self.admit(node, member, Wish::AsItIs).await?;

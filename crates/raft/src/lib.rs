@@ -40,6 +40,6 @@ pub use membership::MembershipError;
 pub use node::{Leadership, METADATA_TOPIC, MetadataNode, Options, StartError};
 pub use proposal::{AppliedHere, LeaderSynced, ProposeError, Proposed};
 pub use quorum::{FollowerLag, QuorumMember};
-pub use settings::{ElectionTimes, InvalidSettings};
+pub use settings::{ElectionTimes, InvalidSettings, LogKept};
 pub use state_machine::Committed;
 pub use type_config::Member;

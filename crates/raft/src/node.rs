@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,12 +29,12 @@ use crate::log_store::{LogStore, VoteCounts};
 use crate::member_mark::MemberMark;
 use crate::network::Network;
 use crate::proposal::{AppliedHere, Proposal, ProposeError, Proposed};
-use crate::settings::{self, ElectionTimes, InvalidSettings};
+use crate::settings::{self, ElectionTimes, InvalidSettings, LogKept};
 use crate::snapshot_file::SnapshotFiles;
 use crate::state_machine::{Committed, MetadataState};
 use crate::type_config::{
-    CommittedLeaderId, Member, TypeConfig, broker_of, epoch_of_term, node_of, offset_of, seeded,
-    term_of,
+    CommittedLeaderId, LogId, Member, TypeConfig, broker_of, epoch_of_term, node_of, offset_of,
+    seeded, term_of,
 };
 
 /// The name of the metadata topic and of its directory's first part.
@@ -49,6 +50,8 @@ pub struct Options {
     pub snapshot_dir: PathBuf,
     /// Elections and heartbeats.
     pub times: ElectionTimes,
+    /// How much of the log stays.
+    pub kept: LogKept,
     /// The configured voters: whom to ask when no leader is known.
     pub voters: Vec<BrokerId>,
     /// Which cluster, and as what this node goes on ([`crate::bootstrap`]).
@@ -137,7 +140,7 @@ impl MetadataNode {
     /// # Errors
     /// When log, vote or snapshot cannot be read, or openraft refuses.
     pub async fn start(env: Env, storage: Storage, options: Options) -> Result<Self, StartError> {
-        let config = settings::config(options.times)?;
+        let config = settings::config(options.times, options.kept)?;
         let flushes = Arc::new(Flushes::default());
         let log = storage.open_log(
             TopicPartition::METADATA,
@@ -318,6 +321,16 @@ impl MetadataNode {
         if let Err(error) = self.raft.shutdown().await {
             tracing::warn!(%error, "the metadata quorum did not stop cleanly");
         }
+    }
+
+    /// The offsets of the entries this node's log holds; those before are in a snapshot.
+    #[must_use]
+    pub fn log_range(&self) -> Range<Offset> {
+        let metrics = self.raft.data_metrics();
+        let metrics = metrics.borrow_watched();
+        let after = |id: &LogId| offset_of(id.index).next();
+        let start = metrics.purged.as_ref().map_or(Offset::ZERO, after);
+        start..metrics.last_log.as_ref().map_or(start, after)
     }
 
     /// The answer to a question of [`crate::bootstrap`].

@@ -59,6 +59,17 @@ impl MetadataNode {
             .collect()
     }
 
+    /// Whether a change of the voters is under way: until it is done, a majority of the old ones
+    /// is needed, too.
+    #[must_use]
+    pub fn voters_change(&self) -> bool {
+        let metrics = self.raft.server_metrics();
+        let metrics = metrics.borrow_watched();
+        let effective = &metrics.membership_config;
+        let done = effective.log_id() == metrics.committed_membership_config.log_id();
+        !done || effective.membership().get_joint_config().len() > 1
+    }
+
     /// How far each follower is; nothing unless this node leads.
     #[must_use]
     pub fn followers(&self) -> Vec<FollowerLag> {

@@ -49,12 +49,6 @@ impl Recent {
             self.bytes -= cost(&gone);
         }
     }
-
-    /// Forgets all.
-    pub fn clear(&mut self) {
-        self.entries.clear();
-        self.bytes = 0;
-    }
 }
 
 fn cost(entry: &Entry) -> usize {

@@ -25,6 +25,22 @@ impl Default for ElectionTimes {
     }
 }
 
+/// How much of the log stays.
+#[derive(Clone, Copy, Debug)]
+pub struct LogKept {
+    /// Entries between two snapshots of the image.
+    pub snapshot_every: u64,
+    /// Entries kept behind a snapshot, so that a follower slightly behind needs none.
+    pub behind_snapshot: u64,
+}
+
+impl Default for LogKept {
+    /// Snapshots are cheap (the image is shared), and the log between two of them bounds recovery.
+    fn default() -> Self {
+        Self { snapshot_every: 20_000, behind_snapshot: 5_000 }
+    }
+}
+
 /// The times do not fit together.
 #[derive(Debug, thiserror::Error)]
 #[error("the election times do not fit together: {0}")]
@@ -34,7 +50,10 @@ pub struct InvalidSettings(String);
 ///
 /// # Errors
 /// When the times do not satisfy Raft's inequality (heartbeat < election minimum < maximum).
-pub(crate) fn config(times: ElectionTimes) -> Result<Arc<openraft::Config>, InvalidSettings> {
+pub(crate) fn config(
+    times: ElectionTimes,
+    kept: LogKept,
+) -> Result<Arc<openraft::Config>, InvalidSettings> {
     let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
     let config = openraft::Config {
         cluster_name: "__chronik_metadata".to_owned(),
@@ -46,10 +65,11 @@ pub(crate) fn config(times: ElectionTimes) -> Result<Arc<openraft::Config>, Inva
         // fsync, so it could write another entry under an id that a follower already holds.
         enable_leader_restore: Some(false),
         allow_log_reversion: Some(false),
-        // Snapshots are cheap (the image is shared), so the log between two of them bounds recovery.
-        snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(SNAPSHOT_EVERY),
-        max_in_snapshot_log_to_keep: KEPT_BEHIND_SNAPSHOT,
-        replication_lag_threshold: SNAPSHOT_EVERY * 2,
+        snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(kept.snapshot_every),
+        max_in_snapshot_log_to_keep: kept.behind_snapshot,
+        replication_lag_threshold: kept.snapshot_every.saturating_mul(2),
+        // A member that comes back is reached soon.
+        backoff: "50ms 100ms 200ms ...500ms".to_owned(),
         ..openraft::Config::default()
     };
     let config = config.validate().map_err(|e| InvalidSettings(e.to_string()))?;
@@ -58,8 +78,3 @@ pub(crate) fn config(times: ElectionTimes) -> Result<Arc<openraft::Config>, Inva
     assert_eq!(config.enable_pre_vote, Some(true), "a returning node disturbs the leader");
     Ok(Arc::new(config))
 }
-
-/// Entries between two snapshots of the image.
-const SNAPSHOT_EVERY: u64 = 20_000;
-/// Entries kept behind a snapshot, so that a follower slightly behind needs no snapshot.
-const KEPT_BEHIND_SNAPSHOT: u64 = 5_000;

@@ -73,15 +73,26 @@ impl AppendConnection {
     /// Sends what `input` yields, and yields the answers.
     pub async fn run<'s, S>(
         &'s mut self,
-        input: S,
+        mut input: S,
     ) -> Result<BoxStream<'s, Answer>, RPCError<TypeConfig>>
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
     {
+        // Before anything else: openraft waits here after a failure, and nowhere else.
+        let next = input.next().await;
         self.drop_if_mute();
         self.connect().await?;
         let first = self.open.as_ref().map_or(0, |open| open.next_number);
-        let session = Session { connection: self, input: Some(input), first };
+        let mut session = Session { connection: self, input: Some(input), first };
+        match next {
+            Some(request) => {
+                if let Err(error) = session.send(&request).await {
+                    session.connection.open = None;
+                    return Err(error);
+                }
+            }
+            None => session.input = None,
+        }
         Ok(Box::pin(stream::unfold(Some(session), |session| async {
             let mut session = session?;
             match session.next().await {

@@ -38,9 +38,9 @@ pub(crate) mod kind {
     pub const REFUSED: u16 = 0x01FF;
 }
 
-/// A message of another node that says nothing that could be meant.
+/// Why another node's message is not served, or not understood.
 #[derive(Debug, thiserror::Error)]
-#[error("a message of the metadata quorum is malformed: {0}")]
+#[error("{0}")]
 pub(crate) struct Malformed(pub String);
 
 impl From<prost::DecodeError> for Malformed {
@@ -50,7 +50,7 @@ impl From<prost::DecodeError> for Malformed {
 }
 
 fn missing(what: &str) -> Malformed {
-    Malformed(format!("it lacks {what}"))
+    Malformed(format!("a message of the metadata quorum lacks {what}"))
 }
 
 /// A message with this head.
@@ -67,7 +67,7 @@ pub(crate) fn head<H: prost::Message + Default>(
         return Err(Malformed(Refused::decode(message.head.clone())?.why));
     }
     if message.kind != kind {
-        return Err(Malformed(format!("kind {:#06x} instead of {kind:#06x}", message.kind)));
+        return Err(Malformed(format!("it answers {:#06x} instead of {kind:#06x}", message.kind)));
     }
     Ok(H::decode(message.head.clone())?)
 }
