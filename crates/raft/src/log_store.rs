@@ -184,6 +184,39 @@ impl LogStore {
         Ok(purged)
     }
 
+    /// Brings the log in line with a snapshot of everything up to `last`: a crash may have come
+    /// between the snapshot and the cut of entries that contradict it.
+    ///
+    /// # Errors
+    /// When the log cannot be read or written.
+    pub async fn agree_with(&self, last: LogId) -> io::Result<()> {
+        let at = offset_of(last.index);
+        let log = &self.shared.log;
+        if at < log.start() || at >= log.end() {
+            return Ok(());
+        }
+        let read = self.reader().read_disk(at, at.next()).await?;
+        if read.first().is_none_or(|read| read.entry.log_id == last) {
+            return Ok(());
+        }
+        self.replace_by(last).await
+    }
+
+    /// Drops the log for a snapshot of everything up to `last`.
+    async fn replace_by(&self, last: LogId) -> io::Result<()> {
+        self.forget_from(Offset::ZERO);
+        *self.shared.purged.lock() = Some(last);
+        let (start, epoch) = (offset_of(last.index), epoch_of(&last));
+        let log = Arc::clone(&self.shared.log);
+        let reset = chronik_env::blocking(move || log.reset_to(start, epoch)).await;
+        self.shared.window.lock().clear();
+        reset.map_err(io::Error::other)?;
+        let purged = Entry { log_id: last, payload: EntryPayload::Blank };
+        let now = self.shared.env.clock.wall();
+        let batch = entry_codec::encode(&purged, epoch, start, now, start.next());
+        self.append_batches(batch.map_err(io::Error::other)?).await
+    }
+
     async fn append_batches(&self, batches: BytesMut) -> io::Result<()> {
         let deadline = self.shared.env.clock.monotonic().after(ADMISSION_PATIENCE);
         let mut permit = self
@@ -323,15 +356,6 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             return log.set_start(start).map_err(io::Error::other);
         }
         // Beyond the end: a snapshot was installed over a log that lacks what it covers.
-        self.forget_from(Offset::ZERO);
-        let log = Arc::clone(log);
-        let reset = move || log.reset_to(start, epoch_of(&log_id));
-        let reset = chronik_env::blocking(reset).await;
-        self.shared.window.lock().clear();
-        reset.map_err(io::Error::other)?;
-        let purged = Entry { log_id, payload: EntryPayload::Blank };
-        let (now, epoch) = (self.shared.env.clock.wall(), epoch_of(&log_id));
-        let batch = entry_codec::encode(&purged, epoch, start, now, start.next());
-        self.append_batches(batch.map_err(io::Error::other)?).await
+        self.replace_by(log_id).await
     }
 }

@@ -157,6 +157,10 @@ impl MetadataNode {
         if mark.is_set() && store.is_empty() {
             return Err(StartError::Lost(options.snapshot_dir));
         }
+        let snapshot_last = committed.borrow().applied;
+        if let Some(last) = snapshot_last {
+            store.agree_with(last).await?;
+        }
         let snapshot_end = committed.borrow().end();
         let recovered_end = store.recovered_committed_end().await?.max(snapshot_end);
         let id = node_of(options.node_id);

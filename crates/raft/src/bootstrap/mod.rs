@@ -27,3 +27,6 @@ mod wire;
 pub use decide::{Decision, Local, Role, Voter};
 pub use exchange::{Answers, BootstrapError, Newcomer, join, local_state};
 pub(crate) use wire::probed;
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Tests that need the parts of this crate together.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod conflicting_snapshot;
 mod log_model;
 mod storage_suite;
 mod support;
