@@ -181,3 +181,40 @@ fn an_observer_follows_and_an_operator_moves_the_vote() {
     cluster.run(proposer.applied(20));
     cluster.settle();
 }
+
+/// Entries without a snapshot that a restart has to go through; `ENTRIES` asks for another number.
+fn entries() -> u64 {
+    let asked = chronik_env::env_var("ENTRIES").and_then(|entries| entries.parse().ok());
+    asked.unwrap_or(5_000)
+}
+
+#[test]
+fn a_long_log_delays_neither_the_election_nor_the_heartbeats() {
+    let kept = LogKept { snapshot_every: u64::MAX / 4, behind_snapshot: 0 };
+    let mut cluster = Cluster::with(8, 3, 0, kept);
+    cluster.hosts.iter_mut().for_each(harness::Host::start);
+    let mut proposer = Proposer::new(cluster.leader());
+    let begun = Instant::now();
+    for _ in 0..entries() / 1_000 {
+        cluster.run(proposer.applied(1_000));
+    }
+    println!("{} entries written in {:?}", entries(), begun.elapsed());
+    cluster.settle();
+    cluster.hosts.iter_mut().for_each(harness::Host::cut);
+    cluster.hosts.iter_mut().for_each(harness::Host::start);
+    let begun = Instant::now();
+    let leader = cluster.leader();
+    println!("leader, all applied, after {:?}", begun.elapsed());
+    let epoch = leader.gate().epoch;
+    cluster.settle();
+    println!("everybody has applied all after {:?}", begun.elapsed());
+    cluster.run(Proposer::new(leader.clone()).applied(10));
+    assert_eq!(leader.gate().epoch, epoch, "one leader, one term");
+    let elections: u64 = cluster
+        .hosts
+        .iter()
+        .filter_map(harness::Host::try_node)
+        .map(|n| n.vote_counts().elections)
+        .sum();
+    assert!(elections <= 3, "{elections} elections");
+}
