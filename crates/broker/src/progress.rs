@@ -265,6 +265,12 @@ impl Progress {
         self.see_led(Led::is_high_watermark_current).unwrap_or(true)
     }
 
+    /// What the leader knows of its followers, for people.
+    #[cfg(test)]
+    pub fn describe(&self) -> Option<String> {
+        self.see_led(|led| format!("{led:?}"))
+    }
+
     /// How many replicas are in sync; `None` if there are no others.
     pub fn isr_len(&self) -> Option<usize> {
         self.see_led(Led::isr_len)

@@ -583,11 +583,21 @@ pub(crate) async fn replicated(broker: &Broker, tp: TopicPartition, end: Offset)
 }
 
 /// Waits until `done`; says what was waited for if that takes too long.
-pub(crate) async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, done: impl FnMut() -> bool) {
+    eventually_or(what, done, String::new).await;
+}
+
+/// As [`eventually`]; says what `describe` finds if it takes too long.
+pub(crate) async fn eventually_or(
+    what: &str,
+    mut done: impl FnMut() -> bool,
+    describe: impl Fn() -> String,
+) {
     let clock = RealClock::new();
     let begun = clock.monotonic();
     while !done() {
-        assert!(clock.monotonic().since(begun) < PATIENCE, "in vain: {what}");
+        let in_time = clock.monotonic().since(begun) < PATIENCE;
+        assert!(in_time, "in vain: {what}\n{}", describe());
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

@@ -46,7 +46,11 @@ impl Followed {
         let subscription = ids.draw();
         self.subscription = Some(subscription);
         match &mut self.replica {
-            Some(replica) => replica.follower.subscribe(subscription),
+            Some(replica) => {
+                // More may have become durable while there was nobody to tell.
+                let _not_in_this_one = replica.acknowledge();
+                replica.follower.subscribe(subscription)
+            }
             None => {
                 PartitionSubscribe { tp, leader_epoch: self.epoch, subscription, log: EMPTY_LOG }
             }

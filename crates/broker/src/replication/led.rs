@@ -254,6 +254,18 @@ impl Led {
     }
 }
 
+impl std::fmt::Debug for Led {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let subscribers: Vec<_> =
+            self.subscribers.iter().map(|s| (s.session.follower, s.subscription)).collect();
+        f.debug_struct("Led")
+            .field("leader", &self.leader)
+            .field("subscribers", &subscribers)
+            .field("timer", &self.timer)
+            .finish_non_exhaustive()
+    }
+}
+
 fn view(state: &PartitionState) -> PartitionView<'_> {
     PartitionView {
         replicas: &state.replicas,

@@ -67,6 +67,8 @@ fn answer(
 ) -> bool {
     let in_sync = match standing(broker, session, request) {
         Standing::Behind => {
+            let (tp, epoch) = (request.tp, request.leader_epoch);
+            tracing::debug!(%tp, %epoch, follower = %session.follower, "a subscription waits for the image");
             session.wait_for_image(request);
             // It may have come between the look and the wait.
             if matches!(standing(broker, session, request), Standing::Behind) {
@@ -131,6 +133,7 @@ fn subscribe_to(
     partition: &Partition,
     request: &PartitionSubscribe,
 ) {
+    tracing::trace!(follower = %session.follower, ?request, "a subscription");
     if !partition.progress.subscribed(session, request) {
         session.answer(request, Answer::Refused(ErrorCode::NotLeaderOrFollower));
     }

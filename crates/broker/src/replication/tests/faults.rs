@@ -13,7 +13,7 @@ use super::{isr, logs_agree};
 use crate::latch::Latch;
 use crate::partition::Partition;
 use crate::progress::ReleaseWhen;
-use crate::testing::{Cluster, append_to, batch, content, eventually};
+use crate::testing::{Cluster, append_to, batch, content, eventually, eventually_or};
 
 /// What was acknowledged, by partition: the text of each record.
 type Acknowledged = Arc<Mutex<BTreeMap<i32, Vec<String>>>>;
@@ -78,7 +78,12 @@ async fn nothing_acknowledged_is_lost_whatever_happens() {
     }
     for partition in 0..partitions {
         let tp = TopicPartition { topic_id, partition };
-        eventually("full in-sync sets", || isr(&cluster, tp) == [1, 2, 3]).await;
+        eventually_or(
+            &format!("full in-sync sets of {tp}"),
+            || isr(&cluster, tp) == [1, 2, 3],
+            || describe(&cluster, tp),
+        )
+        .await;
         let leader = cluster.state(tp).leader.0;
         let led = || cluster.broker(leader).partitions.by_id(tp);
         eventually("a leader", || led().is_ok()).await;
@@ -98,6 +103,17 @@ async fn nothing_acknowledged_is_lost_whatever_happens() {
     }
     assert!(written > 100, "only {written} records were written");
     cluster.stop().await;
+}
+
+/// What every broker makes of a partition.
+fn describe(cluster: &Cluster, tp: TopicPartition) -> String {
+    let of = |(id, _): (i32, bool)| {
+        let partition = cluster.broker(id).partitions.opened(tp);
+        let partition = partition.map(|p| (p.role(), p.progress.reached(), p.progress.describe()));
+        format!("{id}: {partition:?}\n")
+    };
+    let nodes: String = cluster.nodes().into_iter().map(of).collect();
+    format!("{:?}\n{nodes}", cluster.state(tp))
 }
 
 /// One thing that goes wrong, or is mended.
