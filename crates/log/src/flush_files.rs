@@ -188,15 +188,11 @@ impl<'s> FlushFiles<'s> {
     fn create_dir(&mut self, plan: &Plan) -> Result<Arc<Path>, DiskError> {
         let shared = self.shared;
         let name = dir_name(&plan.log.topic, plan.log.partition.partition);
-        if let Some(dir) = shared.dirs.find(&name) {
-            if !shared.retire_deleted(&dir)? {
-                let stray = shared.retire_dir(&dir, STRAY_SUFFIX)?;
-                tracing::warn!(
-                    ?dir,
-                    ?stray,
-                    "a directory that belongs to no known log was renamed"
-                );
-            }
+        if let Some(dir) = shared.dirs.find(&name)
+            && !shared.retire_deleted(&dir)?
+        {
+            let stray = shared.retire_dir(&dir, STRAY_SUFFIX)?;
+            tracing::warn!(?dir, ?stray, "a directory that belongs to no known log was renamed");
         }
         let dir = shared.dirs.place(&name);
         self.make_dir(plan, &dir)?;

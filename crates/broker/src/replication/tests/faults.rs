@@ -36,7 +36,7 @@ fn note(noted: &Acknowledged, partition: Arc<Partition>, end: Offset, text: Stri
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_whatever_happens() {
-    let seed = std::env::var("CHRONIK_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = chronik_env::env_var("CHRONIK_SEED").and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| Rng::from_os().u64());
     println!("CHRONIK_SEED={seed}");
     let rng = Rng::from_seed(seed);
