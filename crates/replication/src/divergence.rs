@@ -31,7 +31,8 @@ pub struct LogPosition {
     pub start: Offset,
     /// The log end offset.
     pub end: Offset,
-    /// Everything below is fsynced.
+    /// Everything below is fsynced; [`Offset::UNKNOWN`] while the log begins at `start` in memory
+    /// only, because the reset or the first start there is not durable yet.
     pub durable: Offset,
     /// The latest leader epoch; [`LeaderEpoch::NONE`] if there was none.
     pub last_epoch: LeaderEpoch,

@@ -158,10 +158,12 @@ impl Follower {
         answer: &Answer,
         epochs: &dyn EpochIndex,
     ) -> Step {
-        if self.state != State::Asked(subscription) {
+        if self.subscription() != Some(subscription) {
             return Step::Stale;
         }
-        self.state = State::Apart;
+        if !matches!(answer, Answer::Accepted(_)) {
+            self.state = State::Apart;
+        }
         match *answer {
             Answer::Accepted(accepted) => {
                 self.state = State::Following(subscription);
@@ -169,13 +171,13 @@ impl Follower {
                 Step::Follow { told, ack: self.ack() }
             }
             Answer::Diverges { epoch, end } => {
-                let to = cut_at(epochs, &self.log, epoch, end);
+                let to = cut_at(epochs, &self.log, epoch, end).max(Offset::ZERO);
                 if to < self.log.start {
                     return Step::Reset { start: to };
                 }
                 Step::Truncate { to, below_high_watermark: to < self.high_watermark }
             }
-            Answer::Reset { start } => Step::Reset { start },
+            Answer::Reset { start } => Step::Reset { start: start.max(Offset::ZERO) },
             Answer::Refused(code) => Step::Refused(code),
         }
     }
@@ -187,9 +189,18 @@ impl Follower {
         self.log = log;
     }
 
-    /// The subscription is over: the stream broke, the leader ended it, or data did not fit.
+    /// The subscription is over: the stream broke, or data did not fit.
     pub fn on_unsubscribed(&mut self) {
         self.state = State::Apart;
+    }
+
+    /// The leader ended a subscription. Says whether it was the present one.
+    pub fn on_ended(&mut self, subscription: SubscriptionId) -> bool {
+        let is_present = self.subscription() == Some(subscription);
+        if is_present {
+            self.state = State::Apart;
+        }
+        is_present
     }
 
     /// Whether data may be appended. Nothing changes; after the append call
@@ -198,7 +209,9 @@ impl Follower {
     /// # Errors
     /// See [`DataError`].
     pub fn check_data(&self, part: &PartitionData, payload: &[u8]) -> Result<(), DataError> {
-        let is_live = self.state == State::Following(part.subscription)
+        // What comes by the catch-up stream may come before the answer to the subscription, which
+        // it implies.
+        let is_live = self.subscription() == Some(part.subscription)
             && part.leader_epoch == self.leader_epoch;
         if !is_live && !bugs::accept_any_data() {
             return Err(DataError::Stale);
@@ -227,6 +240,7 @@ impl Follower {
 
     /// The data was appended; this is the log now.
     pub fn on_appended(&mut self, part: &PartitionData, log: LogPosition) -> Told {
+        self.state = State::Following(part.subscription);
         self.log = log;
         self.told(part.high_watermark, part.log_start)
     }
@@ -275,6 +289,13 @@ impl Follower {
     #[must_use]
     pub fn leader_high_watermark(&self) -> Offset {
         self.leader_high_watermark
+    }
+
+    fn subscription(&self) -> Option<SubscriptionId> {
+        match self.state {
+            State::Asked(subscription) | State::Following(subscription) => Some(subscription),
+            State::Apart => None,
+        }
     }
 
     fn ack(&mut self) -> Option<PartitionAck> {

@@ -23,120 +23,26 @@
 //! **Not here:** what a follower is to be sent next ([`crate::Outbox`]), waiting requests, whether
 //! a set is allowed (`chronik-controller`).
 
+mod high_watermark;
+mod isr;
+mod words;
+
 use std::time::Duration;
 
 use chronik_types::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Monotonic, Offset};
 use smallvec::SmallVec;
 
+use self::isr::Proposing;
+pub use self::words::{
+    AlterAnswer, Effects, IsrView, LeaderInit, PartitionView, Proposal, ReplicaStatus,
+};
+
 use crate::appends::Appends;
 use crate::bugs;
-use crate::divergence::{Comparison, EpochIndex, LogPosition, compare};
+use crate::divergence::{Comparison, EpochIndex, compare};
 use crate::messages::{Accepted, Answer, PartitionSubscribe};
 use crate::replica::{Live, Replica};
 use crate::subscription::SubscriptionId;
-
-/// How long to wait after a proposal that failed: this, doubled with every failure.
-const BACKOFF: Duration = Duration::from_millis(50);
-/// At most so often doubled.
-const BACKOFF_DOUBLINGS_MAX: u32 = 5;
-
-/// What a leader begins with.
-#[derive(Clone, Copy, Debug)]
-pub struct LeaderInit<'a> {
-    /// This broker.
-    pub me: BrokerId,
-    /// As committed.
-    pub partition: PartitionView<'a>,
-    /// `min.insync.replicas`.
-    pub min_isr: usize,
-    /// `replica.lag.time.max.ms`.
-    pub lag_max: Duration,
-    /// This replica's log, in which the epoch of this leader begins at the end.
-    pub log: LogPosition,
-    /// The highest that this broker has known.
-    pub high_watermark: Offset,
-}
-
-/// A partition as committed.
-#[derive(Clone, Copy, Debug)]
-pub struct PartitionView<'a> {
-    /// All replicas.
-    pub replicas: &'a [BrokerId],
-    /// The in-sync set and its epochs.
-    pub isr: IsrView<'a>,
-}
-
-/// An in-sync set as committed.
-#[derive(Clone, Copy, Debug)]
-pub struct IsrView<'a> {
-    /// The members.
-    pub isr: &'a [BrokerId],
-    /// The epoch of the leader.
-    pub leader_epoch: LeaderEpoch,
-    /// Raised with every change of the partition.
-    pub partition_epoch: i32,
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[must_use]
-pub struct Effects {
-    /// The high watermark moved here.
-    pub high_watermark: Option<Offset>,
-    /// Ask the controller for another in-sync set.
-    pub proposal: Option<Proposal>,
-    /// Every follower with a live subscription has something new to be told: records, or only the
-    /// high watermark or the log start.
-    pub push: bool,
-}
-
-/// An in-sync set to ask the controller for (AlterPartition).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proposal {
-    /// The epoch of this leader.
-    pub leader_epoch: LeaderEpoch,
-    /// The partition epoch that this builds on.
-    pub partition_epoch: i32,
-    /// The members, each with the broker epoch of its live subscription; -1 where there is none,
-    /// and for the leader, whose epoch the request carries.
-    pub new_isr: Vec<(BrokerId, BrokerEpoch)>,
-}
-
-/// How a proposal ended.
-#[derive(Clone, Copy, Debug)]
-pub enum AlterAnswer<'a> {
-    /// Committed, or there already: the partition as it is now.
-    Committed(IsrView<'a>),
-    /// Certainly not committed, now or later: the controller refused it, or it was never sent.
-    Refused(ErrorCode),
-    /// Nobody knows: a timeout, a lost connection.
-    Unknown,
-}
-
-/// What is known of one follower.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReplicaStatus {
-    /// Which broker.
-    pub id: BrokerId,
-    /// Whether it is in the committed in-sync set.
-    pub in_sync: bool,
-    /// Its live subscription.
-    pub subscription: Option<SubscriptionId>,
-    /// What it has acknowledged in it.
-    pub durable: Option<Offset>,
-    /// Since when it has lacked something, or its subscription; `None` if it lacks nothing.
-    pub lags_since: Option<Monotonic>,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Proposing {
-    /// Nothing is on its way.
-    Idle,
-    /// A proposal was given out; its answer is awaited.
-    InFlight,
-    /// The last proposal failed: not before then.
-    Backoff { until: Monotonic },
-}
 
 /// See the module.
 #[derive(Debug)]
@@ -213,7 +119,8 @@ impl Leader {
         self.decide(now)
     }
 
-    /// A follower wants to be sent what it lacks. Whatever it was subscribed to before is over.
+    /// A follower wants to be sent what it lacks. Whatever it was subscribed to before is over, so
+    /// the driver passes on only what comes from the newest session of a follower.
     pub fn on_subscribe(
         &mut self,
         now: Monotonic,
@@ -229,6 +136,10 @@ impl Leader {
                 ErrorCode::UnknownLeaderEpoch
             };
             return (Answer::Refused(code), Effects::default());
+        }
+        // A log of a later epoch than this one: this leader is deposed and does not know it.
+        if request.log.last_epoch > self.leader_epoch {
+            return (Answer::Refused(ErrorCode::UnknownLeaderEpoch), Effects::default());
         }
         let Some(at) = self.followers.iter().position(|follower| follower.id == from) else {
             return (Answer::Refused(ErrorCode::ReplicaNotAvailable), Effects::default());
@@ -311,42 +222,11 @@ impl Leader {
         self.decide(now)
     }
 
-    /// The answer to the proposal in flight.
-    pub fn on_alter_answer(&mut self, now: Monotonic, answer: AlterAnswer<'_>) -> Effects {
-        if !matches!(self.proposing, Proposing::InFlight) {
-            return Effects::default();
-        }
-        let moved = match answer {
-            AlterAnswer::Committed(view) => {
-                view.leader_epoch == self.leader_epoch && self.apply_view(now, view)
-            }
-            AlterAnswer::Refused(_) => false,
-            AlterAnswer::Unknown => {
-                for follower in &mut self.followers {
-                    follower.in_limbo |= follower.proposed && !bugs::forget_unknown_outcomes();
-                }
-                false
-            }
-        };
-        for follower in &mut self.followers {
-            follower.proposed = false;
-        }
-        if moved {
-            self.failures = 0;
-            self.proposing = Proposing::Idle;
-        } else {
-            let doubled = 2u32.saturating_pow(self.failures.min(BACKOFF_DOUBLINGS_MAX));
-            self.failures = self.failures.saturating_add(1);
-            self.proposing = Proposing::Backoff { until: now.after(BACKOFF * doubled) };
-        }
-        self.decide(now)
-    }
-
     /// When [`Leader::on_deadline`] is due; `None` while nobody lags and nothing is to be repeated.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Monotonic> {
         match self.proposing {
-            Proposing::InFlight => None,
+            Proposing::InFlight { .. } => None,
             Proposing::Backoff { until } => Some(until),
             Proposing::Idle => self
                 .followers
@@ -461,52 +341,6 @@ impl Leader {
         }
     }
 
-    fn set_replicas(&mut self, replicas: &[BrokerId]) {
-        let mut old = std::mem::take(&mut self.followers);
-        self.followers = replicas
-            .iter()
-            .filter(|id| **id != self.me)
-            .map(|id| {
-                let known = old.iter().position(|follower| follower.id == *id);
-                known.map_or_else(|| Replica::new(*id), |at| old.swap_remove(at))
-            })
-            .collect();
-    }
-
-    /// Takes over a committed in-sync set. Says whether it is news.
-    fn apply_view(&mut self, now: Monotonic, view: IsrView<'_>) -> bool {
-        if view.partition_epoch <= self.partition_epoch {
-            return false;
-        }
-        self.partition_epoch = view.partition_epoch;
-        self.set_isr(now, view.isr);
-        if matches!(self.proposing, Proposing::Backoff { .. }) {
-            self.proposing = Proposing::Idle;
-        }
-        true
-    }
-
-    /// What was proposed at lower partition epochs is either in `isr` or dead.
-    fn set_isr(&mut self, now: Monotonic, isr: &[BrokerId]) {
-        // An answer may know of a replica before the image does.
-        for id in isr.iter().filter(|id| **id != self.me) {
-            if !self.followers.iter().any(|follower| follower.id == *id) {
-                self.followers.push(Replica::new(*id));
-            }
-        }
-        let end = self.end;
-        for follower in &mut self.followers {
-            follower.committed = isr.contains(&follower.id);
-            follower.proposed = false;
-            follower.in_limbo = false;
-            if !follower.committed || follower.has_all(end) {
-                follower.lags_since = None;
-            } else {
-                follower.lags_since.get_or_insert(now);
-            }
-        }
-    }
-
     /// The one place where the high watermark moves and proposals are made.
     fn decide(&mut self, now: Monotonic) -> Effects {
         let mut effects = Effects { high_watermark: self.advance(), ..Effects::default() };
@@ -514,99 +348,7 @@ impl Leader {
         effects.proposal = self.propose(now);
         effects
     }
-
-    fn advance(&mut self) -> Option<Offset> {
-        let floor = self.high_watermark.max(self.log_start);
-        let reached = self.replicated().unwrap_or(floor).max(floor);
-        if reached == self.high_watermark {
-            return None;
-        }
-        self.high_watermark = reached;
-        Some(reached)
-    }
-
-    /// What the whole maximal in-sync set has; `None` if that cannot be told or may not count.
-    fn replicated(&self) -> Option<Offset> {
-        if self.is_under_min_isr() && !bugs::ignore_min_isr() {
-            return None;
-        }
-        let mut lowest = if bugs::forget_own_disk() { self.end } else { self.durable };
-        for follower in &self.followers {
-            let counts = if bugs::forget_proposed_additions() {
-                follower.committed
-            } else if bugs::remove_before_commit()
-                && matches!(self.proposing, Proposing::InFlight)
-                && follower.lags_since.is_some()
-            {
-                false
-            } else {
-                follower.may_be_in_sync()
-            };
-            if counts {
-                match follower.durable() {
-                    Some(durable) => lowest = lowest.min(durable),
-                    None if bugs::skip_the_disconnected() => {}
-                    None => return None,
-                }
-            }
-        }
-        Some(lowest)
-    }
-
-    fn propose(&mut self, now: Monotonic) -> Option<Proposal> {
-        match self.proposing {
-            Proposing::Idle => {}
-            Proposing::Backoff { until } if until <= now => self.proposing = Proposing::Idle,
-            Proposing::InFlight | Proposing::Backoff { .. } => return None,
-        }
-        let mut new_isr = vec![];
-        let mut changes = false;
-        for at in 0..self.followers.len() {
-            let follower = self.followers.get(at)?;
-            let wanted = if follower.committed {
-                !self.is_out_of_sync(follower, now)
-            } else {
-                self.is_caught_up(follower)
-            };
-            changes |= wanted != follower.committed || (follower.in_limbo && !wanted);
-            if wanted {
-                let epoch = follower.live.map_or(BrokerEpoch::NONE, |live| live.broker_epoch);
-                new_isr.push((follower.id, epoch));
-            }
-        }
-        if !changes {
-            return None;
-        }
-        new_isr.insert(0, (self.me, BrokerEpoch::NONE));
-        let end = self.end;
-        for follower in &mut self.followers {
-            let is_addition =
-                !follower.committed && new_isr.iter().any(|(id, _)| *id == follower.id);
-            follower.proposed = is_addition;
-            if is_addition && !follower.has_all(end) {
-                follower.lags_since.get_or_insert(now);
-            }
-        }
-        self.proposing = Proposing::InFlight;
-        Some(Proposal {
-            leader_epoch: self.leader_epoch,
-            partition_epoch: self.partition_epoch,
-            new_isr,
-        })
-    }
-
-    /// Whether a member must leave: it lags for too long, or came back without what it had
-    /// acknowledged.
-    fn is_out_of_sync(&self, follower: &Replica, now: Monotonic) -> bool {
-        let lost = follower.durable().is_some_and(|durable| durable < self.high_watermark);
-        lost || follower.lags_since.is_some_and(|since| since.after(self.lag_max) <= now)
-    }
-
-    /// Whether a replica has everything that was ever acknowledged.
-    fn is_caught_up(&self, follower: &Replica) -> bool {
-        follower.durable().is_some_and(|durable| {
-            durable >= self.high_watermark
-                && (durable >= self.epoch_start || bugs::join_below_epoch_start())
-        })
-    }
 }
+
+#[cfg(test)]
+mod tests;

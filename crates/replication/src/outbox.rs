@@ -189,8 +189,10 @@ impl Outbox {
     /// is left gets its next turn after all others.
     pub fn pushed(&mut self, work: &Work, next: Offset, end: Offset) {
         let Some(entry) = self.entry_mut(work.slot, work.subscription) else { return };
-        entry.next = entry.next.max(next);
-        entry.watermark_queued = false;
+        if next > entry.next {
+            entry.next = next;
+            entry.watermark_queued = false;
+        }
         if entry.next < end {
             self.mark_data(work.slot, work.subscription);
         }
