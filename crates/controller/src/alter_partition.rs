@@ -1,6 +1,6 @@
 //! A leader proposes the in-sync set of a partition; the controller decides and commits it.
 
-use chronik_metadata::record::Change;
+use chronik_metadata::record::{Change, PartitionChange};
 use chronik_metadata::{BrokerList, Image, Partition, Topic};
 use chronik_types::{BrokerId, ErrorCode};
 
@@ -8,7 +8,7 @@ use crate::broker_lifecycle::check_epoch;
 use crate::draft::Draft;
 use crate::error::ApiError;
 use crate::options::Options;
-use crate::partition_change::{PartitionChangeDraft, TopicRules};
+use crate::partition_change::{PartitionChangeDraft, TopicRules, ids};
 use crate::request::{AlterPartition, AlterPartitionData, AlterPartitionResult, PartitionState};
 
 /// Changes in-sync sets.
@@ -39,19 +39,26 @@ fn alter_one(
     check(&image, partition, leader, data)?;
     let is_acceptable = |replica| image.is_active(replica);
     let rules = TopicRules::of(options, &image, topic);
-    let isr = data.new_isr.iter().map(|(id, _)| *id).collect();
+    let isr: Vec<_> = data.new_isr.iter().map(|(id, _)| *id).collect();
+    let as_it_is = PartitionChange {
+        topic_id: topic.id.into(),
+        partition: data.partition,
+        isr: Some(ids(&isr)),
+        ..PartitionChange::default()
+    };
+    // A leader that proposes what there is asks for the next partition epoch, after which nothing
+    // that it proposed before, and never heard of again, can be committed.
     let change = PartitionChangeDraft::new(partition, rules, &is_acceptable)
         .isr(isr)
         .recovering(data.recovering)
-        .build(topic, data.partition);
-    if let Some(change) = change {
-        let other_leader = change.leader.is_some_and(|elected| elected != leader.0);
-        draft.push(Change::PartitionChange(change));
-        // The change has completed a reassignment that takes the leader away: it is made, and the
-        // leader is to learn from the image what it was.
-        if other_leader {
-            return Err(ErrorCode::NewLeaderElected);
-        }
+        .build(topic, data.partition)
+        .unwrap_or(as_it_is);
+    let other_leader = change.leader.is_some_and(|elected| elected != leader.0);
+    draft.push(Change::PartitionChange(change));
+    // The change has completed a reassignment that takes the leader away: it is made, and the
+    // leader is to learn from the image what it was.
+    if other_leader {
+        return Err(ErrorCode::NewLeaderElected);
     }
     state(draft.image(), topic, data).ok_or(ErrorCode::UnknownTopicOrPartition)
 }

@@ -288,7 +288,7 @@ struct Elected {
     unclean: bool,
 }
 
-fn ids(brokers: &[BrokerId]) -> BrokerIds {
+pub(crate) fn ids(brokers: &[BrokerId]) -> BrokerIds {
     BrokerIds { ids: brokers.iter().map(|broker| broker.0).collect() }
 }
 

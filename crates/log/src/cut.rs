@@ -96,6 +96,7 @@ impl Log {
         let ticket = shared.submit_fact(self.class, written, record).map_err(CutError::NoRoom)?;
         written.cut_ticket = ticket;
         written.cut_end = start;
+        written.reset_unproved = true;
         written.start_ticket = ticket;
         written.bump_generation();
         written.tail.clear();

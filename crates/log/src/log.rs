@@ -38,7 +38,7 @@ pub trait LogListener: Send + Sync {
     /// Everything below `durable_end` is durable here; with `write.caching` also what is only in
     /// memory. Called in order by the completions task (with `write.caching` by the appender too),
     /// while the log is not locked. It may come a second time with the same or a lower offset,
-    /// after a truncation.
+    /// after a truncation or a reset.
     fn durable(&self, durable_end: Offset);
 
     /// Retention has moved the log start offset to `start`. Called while the log is not locked.
@@ -69,7 +69,7 @@ pub struct Position {
     pub start: Offset,
     /// The log end offset.
     pub end: Offset,
-    /// Everything below is fsynced here.
+    /// Everything below is fsynced here; [`Offset::UNKNOWN`] after a reset that is not durable yet.
     pub durable: Offset,
     /// The latest leader epoch; [`LeaderEpoch::NONE`] if there was none.
     pub last_epoch: LeaderEpoch,
@@ -122,6 +122,8 @@ pub(crate) struct Written {
     pub(crate) cut_ticket: u64,
     /// The log end offset right after it.
     pub(crate) cut_end: Offset,
+    /// A reset is not durable yet, so nothing is: a crash would bring back what was before.
+    pub(crate) reset_unproved: bool,
     /// Of the last START_OFFSET. Segments below the start go only once it is durable.
     pub(crate) start_ticket: u64,
     /// Of the last FLUSHED. Files it made needless go only once it is durable.
@@ -148,6 +150,7 @@ impl Written {
             oldest_after_plan: None,
             cut_ticket: 0,
             cut_end: start,
+            reset_unproved: false,
             start_ticket: 0,
             flush_ticket: 0,
             fact_tickets: Vec::new(),
@@ -253,10 +256,11 @@ impl Log {
     #[must_use]
     pub fn position(&self) -> Position {
         let state = self.lock();
+        let unproved = state.written.as_ref().is_some_and(|written| written.reset_unproved);
         Position {
             start: state.start,
             end: state.end,
-            durable: state.durable,
+            durable: if unproved { Offset::UNKNOWN } else { state.durable },
             last_epoch: state.epochs.latest().unwrap_or(LeaderEpoch::NONE),
         }
     }
@@ -390,7 +394,8 @@ impl Log {
             std::cmp::Ordering::Equal => written.cut_end,
             std::cmp::Ordering::Greater => completed.end?.min(end),
         };
-        if durable <= state.durable {
+        let proves_reset = std::mem::take(&mut written.reset_unproved);
+        if durable < state.durable || (durable == state.durable && !proves_reset) {
             return None;
         }
         state.durable = durable;

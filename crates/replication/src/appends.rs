@@ -72,6 +72,11 @@ impl Appends {
         self.marks.drain(..keep);
     }
 
+    #[cfg(test)]
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.marks.capacity() * size_of::<Mark>()
+    }
+
     /// Nobody lags.
     pub(crate) fn clear(&mut self) {
         self.marks.clear();

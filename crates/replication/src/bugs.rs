@@ -21,7 +21,7 @@ mod planted {
 }
 
 #[cfg(test)]
-pub(crate) use planted::plant;
+pub(crate) use planted::{is, plant};
 
 macro_rules! bugs {
     ($($(#[$doc:meta])* $name:ident;)+) => {
@@ -49,6 +49,8 @@ bugs! {
     remove_before_commit;
     /// A proposal of unknown outcome is taken for refused.
     forget_unknown_outcomes;
+    /// Every error that answers a proposal is taken to say that it is not committed.
+    take_every_error_for_a_refusal;
     /// The high watermark ignores what the leader's own disk has.
     forget_own_disk;
     /// The high watermark moves although fewer replicas than required are in sync.

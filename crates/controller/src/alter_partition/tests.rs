@@ -48,6 +48,21 @@ fn a_leader_shrinks_and_grows_its_in_sync_set() {
     assert_eq!(ask(&mut cluster, 1, partition, |d| d.new_isr = all), Ok(vec![1, 3, 2]));
 }
 
+/// A leader that does not know what became of a proposal has to be able to end it.
+#[test]
+fn the_set_as_it_is_moves_the_partition_epoch() {
+    let mut cluster = Cluster::of(3);
+    let partition = cluster.create_on(1, &[1, 2, 3]);
+    let all = members(&[1, 2, 3]);
+    assert_eq!(ask(&mut cluster, 1, partition, |d| d.new_isr = all), Ok(vec![1, 2, 3]));
+    assert_eq!(cluster.partition(partition).partition_epoch, 1);
+    let late = ask(&mut cluster, 1, partition, |d| {
+        d.partition_epoch = 0;
+        d.new_isr = members(&[1, 2]);
+    });
+    assert_eq!(late, Err(ErrorCode::InvalidUpdateVersion));
+}
+
 #[test]
 fn what_a_leader_must_not_propose_is_refused() {
     let mut cluster = Cluster::of(3);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chronik_types::{BrokerEpoch, BrokerId, Monotonic};
+use chronik_types::{BrokerEpoch, BrokerId, ErrorCode, Monotonic};
 
 use super::{AlterAnswer, Effects, IsrView, Leader, Proposal};
 use crate::bugs;
@@ -12,6 +12,23 @@ use crate::replica::Replica;
 const BACKOFF: Duration = Duration::from_millis(50);
 /// At most so often doubled.
 const BACKOFF_DOUBLINGS_MAX: u32 = 5;
+
+/// Whether a proposal that was answered so is certainly not committed. What is not known to say so
+/// does not: a new leader, say, was elected by a change that took the proposed set over.
+fn is_certain(code: ErrorCode) -> bool {
+    bugs::take_every_error_for_a_refusal()
+        || matches!(
+            code,
+            ErrorCode::NotController
+                | ErrorCode::StaleBrokerEpoch
+                | ErrorCode::FencedLeaderEpoch
+                | ErrorCode::InvalidUpdateVersion
+                | ErrorCode::IneligibleReplica
+                | ErrorCode::InvalidRequest
+                | ErrorCode::UnknownTopicId
+                | ErrorCode::UnknownTopicOrPartition
+        )
+}
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Proposing {
@@ -32,7 +49,11 @@ impl Leader {
         {
             self.apply_view(now, view);
         }
-        let is_unknown = matches!(answer, AlterAnswer::Unknown);
+        let is_unknown = match answer {
+            AlterAnswer::Committed(_) => false,
+            AlterAnswer::Refused(code) => !is_certain(code),
+            AlterAnswer::Unknown => true,
+        };
         for follower in &mut self.followers {
             follower.in_limbo |=
                 follower.proposed && is_unknown && !bugs::forget_unknown_outcomes();

@@ -74,9 +74,10 @@ pub struct Proposal {
 pub enum AlterAnswer<'a> {
     /// Committed, or there already: the partition as it is now.
     Committed(IsrView<'a>),
-    /// Certainly not committed, now or later: the controller refused it, or it was never sent.
+    /// The controller's answer to this partition was an error. Some say that nothing is or will be
+    /// committed; what was never sent is [`ErrorCode::NotController`].
     Refused(ErrorCode),
-    /// Nobody knows: a timeout, a lost connection.
+    /// Nobody knows: a timeout, a lost connection, an answer that is none.
     Unknown,
 }
 

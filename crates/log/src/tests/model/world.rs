@@ -517,7 +517,8 @@ impl World {
         }
         for partition in &mut self.partitions {
             partition.all_durable();
-            let (durable, end) = (partition.log().durable_end(), partition.log().end());
+            let position = partition.log().position();
+            let (durable, end) = (position.durable, position.end);
             if durable != end {
                 return Err(format!("all is durable, but {durable} is not {end}"));
             }
@@ -528,7 +529,7 @@ impl World {
     fn learn_durable(&mut self) -> Outcome {
         for partition in &mut self.partitions {
             let told = *partition.listener.told.lock();
-            let durable = partition.log().durable_end().0;
+            let durable = partition.log().position().durable.0;
             // The listener may have been told more before a truncation, never less.
             if told < durable {
                 return Err(format!("the listener was told {told}, not {durable}"));
@@ -598,8 +599,10 @@ impl World {
         }
         let mut state = partition.now().clone();
         state.reset(start, epoch);
-        // An empty log is durable up to its end; nobody waits for that.
-        *partition.listener.told.lock() = start;
+        // Until the reset is durable a crash brings back what was before: nothing counts, and the
+        // listener hears of it when it does.
+        same("durable after a reset", -1, partition.log().position().durable.0)?;
+        *partition.listener.told.lock() = -1;
         partition.high_watermark = start;
         partition.submitted(false, state);
         self.seen.resets += 1;

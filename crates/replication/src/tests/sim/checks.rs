@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use chronik_types::BrokerId;
+use chronik_types::{BrokerId, Offset};
 
 use super::broker::{Broker, Role};
 use super::controller::Controller;
+use crate::{SubscriptionId, ToLeader};
 
 /// What went wrong.
 pub type Violation = String;
@@ -19,6 +20,8 @@ pub struct Checks {
     leaders: BTreeMap<i32, (BrokerId, i64)>,
     /// How far the high watermark was in each leader epoch.
     high_watermarks: BTreeMap<i32, i64>,
+    /// What was said to be durable in each subscription.
+    stated: BTreeMap<SubscriptionId, Offset>,
     /// Up to where each broker's visible records were compared.
     compared: BTreeMap<BrokerId, i64>,
 }
@@ -60,6 +63,35 @@ impl Checks {
             }
         }
         self.compared.insert(broker.id, broker.high_watermark);
+        Ok(())
+    }
+
+    /// A follower speaks.
+    pub fn said(&mut self, message: &ToLeader) {
+        let mut state = |id, durable: Offset| {
+            let stated = self.stated.entry(id).or_insert(durable);
+            *stated = durable.max(*stated);
+        };
+        match message {
+            ToLeader::Subscribe(all) => {
+                all.iter().for_each(|s| state(s.subscription, s.log.durable))
+            }
+            ToLeader::Acks(all) => all.iter().for_each(|ack| state(ack.subscription, ack.durable)),
+            _ => {}
+        }
+    }
+
+    /// Leaders count what was said in the live subscription, and nothing else.
+    pub fn counted(&self, brokers: &[Broker]) -> Result<(), Violation> {
+        for broker in brokers {
+            let Role::Leading { leader, .. } = &broker.role else { continue };
+            for follower in leader.followers() {
+                let stated = follower.subscription.and_then(|id| self.stated.get(&id));
+                if follower.durable > stated.copied() {
+                    return Err(format!("{follower:?} counts, but it said {stated:?}"));
+                }
+            }
+        }
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 use super::broker::{Broker, ConnId, Out, Role, isr_view};
 use super::checks::{Checks, Violation};
 use super::controller::{Controller, View};
-use crate::*;
+use crate::{bugs, *};
 
 pub const TP: TopicPartition = TopicPartition { topic_id: TopicId(Uuid([7; 16])), partition: 3 };
 pub const LAG_MAX: Duration = Duration::from_secs(10);
@@ -116,6 +116,8 @@ pub struct Cluster {
     faults: Vec<(Fault, u32)>,
     /// Per cent of proposals whose outcome the leader does not learn.
     unknown: u32,
+    /// Per cent of proposals that make another member lead.
+    elects: u32,
     /// Per cent of crashes that take the disk with them.
     wipes: u32,
     brokers: Vec<Broker>,
@@ -140,17 +142,41 @@ impl Cluster {
             let factor = factors[rng.random_range(0..factors.len())];
             weight * factor
         };
-        let weights = ACTIONS.map(|(action, weight)| (action, vary(weight, &[1, 1, 2, 4])));
+        let mut weights = ACTIONS.map(|(action, weight)| (action, vary(weight, &[1, 1, 2, 4])));
         let mut faults = FAULTS.map(|(fault, weight)| (fault, vary(weight, &[0, 1, 4])));
         faults[0].1 += 1;
         let unknown = [0, 5, 30][rng.random_range(0..3)];
-        let wipes = [0, 5, 40][rng.random_range(0..3)];
+        let elects = [0, 0, 10][rng.random_range(0..3)];
+        let mut wipes = [0, 5, 40][rng.random_range(0..3)];
+        if rng.random_range(0..5) == 0 {
+            // Disks go, and their brokers come back before anybody has noticed.
+            wipes = 60;
+            faults = [
+                (Fault::Break, 1),
+                (Fault::Crash, 4),
+                (Fault::Restart, 8),
+                (Fault::Pause, 6),
+                (Fault::Fence, 0),
+                (Fault::Unfence, 2),
+                (Fault::Move, 0),
+            ];
+            for (action, weight) in &mut weights {
+                match action {
+                    Action::Deliver => *weight = 30,
+                    Action::Sync | Action::Connect => *weight = 60,
+                    Action::Notice => *weight = 1,
+                    Action::Fault => *weight = 12,
+                    _ => {}
+                }
+            }
+        }
         Self {
             now: Monotonic(Duration::from_secs(1000)),
             min_isr,
             weights: weights.to_vec(),
             faults: faults.to_vec(),
             unknown,
+            elects,
             wipes,
             brokers: ids.iter().map(|id| Broker::new(*id)).collect(),
             controller: Controller::new(&ids),
@@ -204,6 +230,7 @@ impl Cluster {
                 self.fault(fault, at)?;
             }
         }
+        self.checks.counted(&self.brokers)?;
         self.checks.electable(&self.controller, &self.brokers)
     }
 
@@ -221,6 +248,7 @@ impl Cluster {
 
     /// Nothing goes wrong any more; everybody gets to do everything, again and again.
     pub fn settle(&mut self) -> Result<(), Violation> {
+        (self.unknown, self.elects) = (0, 0);
         for at in 0..self.brokers.len() {
             self.brokers[at].paused = false;
             if !self.brokers[at].up {
@@ -273,6 +301,7 @@ impl Cluster {
                     self.requests.push(Request { from, broker_epoch, proposal, abandoned: false });
                 }
                 Out::ToLeader(conn, message) => {
+                    self.checks.said(&message);
                     let (kind, head) = message.encode();
                     if let Some(conn) = self.conns.get_mut(&conn).filter(|conn| !conn.broken) {
                         conn.up.push_back((kind as u16, head));
@@ -366,7 +395,7 @@ impl Cluster {
         } else {
             (broker.knows + 1).min(last)
         };
-        if broker.knows < broker.registered_at {
+        if broker.knows < broker.registered_at && !bugs::is("act_on_an_old_image") {
             return Ok(());
         }
         let view = self.controller.history[broker.knows].clone();
@@ -571,7 +600,9 @@ impl Cluster {
             return Ok(false);
         }
         let request = self.requests.remove(nth);
-        let answer = self.controller.alter(request.from, request.broker_epoch, &request.proposal);
+        let Request { from, broker_epoch, proposal, .. } = &request;
+        let elects = self.chance(self.elects);
+        let answer = self.controller.alter(*from, *broker_epoch, proposal, elects);
         if request.abandoned {
             if answer.is_ok() {
                 self.count("late commits");
@@ -616,7 +647,8 @@ impl Cluster {
     /// A leader forgets old records, or reads that are in memory.
     fn housekeeping(&mut self) -> Result<(), Violation> {
         let at = self.any_broker();
-        let fraction = self.rng.random_range(0.0..1.0);
+        // Often all that may go.
+        let fraction = self.rng.random_range(0.0f64..1.4).min(1.0);
         let deletes = self.chance(20);
         let now = self.now;
         let broker = &mut self.brokers[at];

@@ -56,12 +56,14 @@ impl Controller {
         self.brokers[&broker].active
     }
 
-    /// AlterPartition.
+    /// AlterPartition. With `elects` another member leads with the new set, as when a change
+    /// completes a reassignment.
     pub fn alter(
         &mut self,
         from: BrokerId,
         broker_epoch: i64,
         proposal: &Proposal,
+        elects: bool,
     ) -> Result<View, ErrorCode> {
         let view = self.view().clone();
         if self.brokers[&from].epoch != broker_epoch {
@@ -90,6 +92,12 @@ impl Controller {
         };
         if !proposal.new_isr.iter().all(eligible) {
             return Err(ErrorCode::IneligibleReplica);
+        }
+        let other = isr.iter().copied().find(|id| *id != from);
+        if let Some(other) = other.filter(|_| elects) {
+            let leader_epoch = view.leader_epoch + 1;
+            self.commit(View { isr, leader: Some(other), leader_epoch, ..view });
+            return Err(ErrorCode::NewLeaderElected);
         }
         self.commit(View { isr, ..view });
         Ok(self.view().clone())

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use chronik_types::{LeaderEpoch, Offset};
 
-use crate::{EpochIndex, LogPosition};
+use crate::{EpochIndex, LogPosition, bugs};
 
 /// A record is its epoch and a value that no other has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +104,11 @@ impl SimLog {
 
     pub fn position(&self) -> LogPosition {
         let resets = self.unsynced.iter().any(|op| matches!(op, Op::Reset(_)));
-        let durable = if resets { Offset::UNKNOWN } else { Offset(self.durable) };
+        let durable = if resets && !bugs::is("acknowledge_a_reset_at_once") {
+            Offset::UNKNOWN
+        } else {
+            Offset(self.durable)
+        };
         LogPosition {
             start: Offset(self.start()),
             end: Offset(self.end()),
