@@ -19,7 +19,7 @@ use chronik_metadata::Partition as PartitionState;
 use chronik_replication::{
     AlterAnswer, PartitionAck, PartitionSubscribe, Path, SubscriptionId, Work,
 };
-use chronik_types::{BrokerId, Monotonic, Offset, TopicPartition};
+use chronik_types::{BrokerId, LeaderEpoch, Monotonic, Offset, TopicPartition};
 use parking_lot::Mutex;
 
 use crate::latch::Latch;
@@ -318,9 +318,9 @@ impl Progress {
         self.led(Led::deadline);
     }
 
-    /// The controller has answered a proposal.
-    pub fn alter_answered(&self, answer: AlterAnswer<'_>) {
-        self.led(|led| led.alter_answered(answer));
+    /// The controller has answered a proposal that was made in this epoch.
+    pub fn alter_answered(&self, epoch: LeaderEpoch, answer: AlterAnswer<'_>) {
+        self.led(|led| led.alter_answered(epoch, answer));
     }
 
     /// A follower subscribes; its session is answered. `false` if this is no leader.

@@ -73,7 +73,7 @@ async fn send(broker: &Broker, proposals: &[(TopicPartition, Proposal)]) {
     proposals.retain_mut(|(tp, proposal)| {
         let grantable = leave_out_the_dead(&image, me, *tp, proposal);
         if !grantable {
-            answer(broker, *tp, AlterAnswer::Refused(ErrorCode::IneligibleReplica));
+            answer(broker, *tp, proposal, AlterAnswer::Refused(ErrorCode::IneligibleReplica));
         }
         grantable
     });
@@ -151,14 +151,14 @@ fn deliver(
             Some(Ok(state)) => {
                 let (fewer, more) = difference(broker, *tp, proposal, &state);
                 (shrunk, expanded) = (shrunk + fewer, expanded + more);
-                answer(broker, *tp, AlterAnswer::Committed(view(&state)));
+                answer(broker, *tp, proposal, AlterAnswer::Committed(view(&state)));
             }
             Some(Err(error)) => {
                 tracing::debug!(%tp, %error, "a change of an in-sync set was refused");
                 refused += 1;
-                answer(broker, *tp, AlterAnswer::Refused(error.code));
+                answer(broker, *tp, proposal, AlterAnswer::Refused(error.code));
             }
-            None => answer(broker, *tp, AlterAnswer::Unknown),
+            None => answer(broker, *tp, proposal, AlterAnswer::Unknown),
         }
     }
     let partitions = proposals.len();
@@ -191,13 +191,13 @@ fn difference(
 }
 
 fn answer_all(broker: &Broker, proposals: &[(TopicPartition, Proposal)], how: AlterAnswer<'_>) {
-    for (tp, _) in proposals {
-        answer(broker, *tp, how);
+    for (tp, proposal) in proposals {
+        answer(broker, *tp, proposal, how);
     }
 }
 
-fn answer(broker: &Broker, tp: TopicPartition, how: AlterAnswer<'_>) {
+fn answer(broker: &Broker, tp: TopicPartition, proposal: &Proposal, how: AlterAnswer<'_>) {
     if let Some(partition) = broker.partitions.opened(tp) {
-        partition.progress.alter_answered(how);
+        partition.progress.alter_answered(proposal.leader_epoch, how);
     }
 }

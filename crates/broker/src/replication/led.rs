@@ -18,7 +18,7 @@ use chronik_replication::{
     AlterAnswer, Answer, Effects, IsrView, Leader, LeaderInit, PartitionAck, PartitionSubscribe,
     PartitionView, Path, Slot, SubscriptionId, Work,
 };
-use chronik_types::{BrokerId, ErrorCode, Monotonic, Offset, TopicPartition};
+use chronik_types::{BrokerId, ErrorCode, LeaderEpoch, Monotonic, Offset, TopicPartition};
 
 use super::follower_session::FollowerSession;
 use super::{Leading, log_position};
@@ -175,9 +175,9 @@ impl Led {
         moved
     }
 
-    /// The controller has answered.
-    pub fn alter_answered(&mut self, answer: AlterAnswer<'_>) -> Moved {
-        let effects = self.leader.on_alter_answer(self.now(), answer);
+    /// The controller has answered a proposal that was made in this epoch.
+    pub fn alter_answered(&mut self, epoch: LeaderEpoch, answer: AlterAnswer<'_>) -> Moved {
+        let effects = self.leader.on_alter_answer(self.now(), epoch, answer);
         self.carry_out(effects, false)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chronik_types::{BrokerEpoch, BrokerId, ErrorCode, Monotonic};
+use chronik_types::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Monotonic};
 
 use super::{AlterAnswer, Effects, IsrView, Leader, Proposal};
 use crate::bugs;
@@ -41,8 +41,17 @@ pub(super) enum Proposing {
 }
 
 impl Leader {
-    /// The answer to the proposal in flight.
-    pub fn on_alter_answer(&mut self, now: Monotonic, answer: AlterAnswer<'_>) -> Effects {
+    /// The answer to the proposal in flight. What answers a proposal of another leader epoch says
+    /// nothing about it, though it was this broker's too.
+    pub fn on_alter_answer(
+        &mut self,
+        now: Monotonic,
+        leader_epoch: LeaderEpoch,
+        answer: AlterAnswer<'_>,
+    ) -> Effects {
+        if leader_epoch != self.leader_epoch {
+            return Effects::default();
+        }
         let Proposing::InFlight { basis } = self.proposing else { return Effects::default() };
         if let AlterAnswer::Committed(view) = answer
             && view.leader_epoch == self.leader_epoch

@@ -117,7 +117,7 @@ fn a_replica_joins_with_all_that_was_acknowledged_and_holds_the_high_watermark_b
     let held = leader.on_ack(at(1), BrokerId(2), two, Offset(20));
     assert_eq!(held, Effects::default(), "it may be elected already");
     let committed = AlterAnswer::Committed(isr_view(&REPLICAS, 1));
-    assert_eq!(leader.on_alter_answer(at(1), committed), Effects::default());
+    assert_eq!(leader.on_alter_answer(at(1), LeaderEpoch(5), committed), Effects::default());
     assert_eq!(leader.isr_len(), 3);
     let effects = leader.on_ack(at(2), BrokerId(3), three, Offset(18));
     assert_eq!(effects.high_watermark, Some(Offset(18)));
@@ -140,7 +140,10 @@ fn a_member_that_lags_for_too_long_is_removed_and_counts_until_that_is_committed
     assert_eq!(leader.next_deadline(), None, "one proposal at a time");
     assert_eq!(leader.high_watermark(), Offset(10));
     let answer = AlterAnswer::Committed(isr_view(&REPLICAS[..2], 1));
-    assert_eq!(leader.on_alter_answer(at(131), answer).high_watermark, Some(Offset(20)));
+    assert_eq!(
+        leader.on_alter_answer(at(131), LeaderEpoch(5), answer).high_watermark,
+        Some(Offset(20))
+    );
     // It comes back when it has what was acknowledged since.
     assert!(leader.on_ack(at(132), BrokerId(3), three, Offset(20)).proposal.is_some());
 }
@@ -169,7 +172,11 @@ fn a_proposal_of_unknown_outcome_holds_until_the_partition_epoch_moves() {
     let (two, _) = subscribe(&mut leader, at(0), 2, 10);
     let (three, effects) = subscribe(&mut leader, at(0), 3, 10);
     assert!(effects.proposal.is_some());
-    let _ = leader.on_alter_answer(at(1), AlterAnswer::Unknown);
+    // An answer to what this broker proposed when it led before does not end this proposal.
+    let fenced = AlterAnswer::Refused(ErrorCode::FencedLeaderEpoch);
+    assert_eq!(leader.on_alter_answer(at(1), LeaderEpoch(4), fenced), Effects::default());
+    assert_eq!(leader.next_deadline(), None);
+    let _ = leader.on_alter_answer(at(1), LeaderEpoch(5), AlterAnswer::Unknown);
     let _ = leader.on_unsubscribed(at(1), BrokerId(3), three);
     let _ = leader.on_append(at(1), Offset(20));
     let _ = leader.on_durable(at(1), Offset(20));
@@ -179,7 +186,10 @@ fn a_proposal_of_unknown_outcome_holds_until_the_partition_epoch_moves() {
     let proposal = leader.on_deadline(leader.next_deadline().unwrap()).proposal.unwrap();
     assert_eq!((proposal.partition_epoch, proposal.new_isr.len()), (0, 2));
     let answer = AlterAnswer::Committed(isr_view(&REPLICAS[..2], 1));
-    assert_eq!(leader.on_alter_answer(at(2), answer).high_watermark, Some(Offset(20)));
+    assert_eq!(
+        leader.on_alter_answer(at(2), LeaderEpoch(5), answer).high_watermark,
+        Some(Offset(20))
+    );
     assert_eq!(leader.next_deadline(), None);
 }
 
@@ -191,12 +201,16 @@ fn refusals_are_repeated_later_and_a_fresh_view_at_once() {
     assert!(effects.proposal.is_some());
     let refused = AlterAnswer::Refused(ErrorCode::IneligibleReplica);
     for wait in [50, 100, 200, 400, 800, 1600, 1600] {
-        assert_eq!(leader.on_alter_answer(at(0), refused), Effects::default());
+        assert_eq!(leader.on_alter_answer(at(0), LeaderEpoch(5), refused), Effects::default());
         let due = leader.next_deadline().unwrap();
         assert_eq!(due.since(at(0)), Duration::from_millis(wait));
         assert!(leader.on_deadline(due).proposal.is_some());
     }
-    let _ = leader.on_alter_answer(at(0), AlterAnswer::Refused(ErrorCode::InvalidUpdateVersion));
+    let _ = leader.on_alter_answer(
+        at(0),
+        LeaderEpoch(5),
+        AlterAnswer::Refused(ErrorCode::InvalidUpdateVersion),
+    );
     let view = PartitionView { replicas: &REPLICAS, isr: isr_view(&REPLICAS[..2], 3) };
     let proposal = leader.on_committed(at(0), view).proposal.unwrap();
     assert_eq!(proposal.partition_epoch, 3);
@@ -204,7 +218,7 @@ fn refusals_are_repeated_later_and_a_fresh_view_at_once() {
     let view = PartitionView { replicas: &REPLICAS, isr: isr_view(&REPLICAS, 4) };
     assert_eq!(leader.on_committed(at(0), view), Effects::default());
     let answer = AlterAnswer::Committed(isr_view(&REPLICAS, 4));
-    assert_eq!(leader.on_alter_answer(at(0), answer), Effects::default());
+    assert_eq!(leader.on_alter_answer(at(0), LeaderEpoch(5), answer), Effects::default());
     assert_eq!(leader.next_deadline(), None);
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use chronik_types::{BrokerId, ErrorCode, Monotonic, TopicId, TopicPartition, Uuid};
+use chronik_types::{BrokerId, ErrorCode, LeaderEpoch, Monotonic, TopicId, TopicPartition, Uuid};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -628,15 +628,14 @@ impl Cluster {
         let at = self.index(to);
         let broker = &mut self.brokers[at];
         let mut out = vec![];
-        if broker.up && broker.epoch == broker_epoch && broker.leader_epoch() == Some(leader_epoch)
-        {
+        if broker.up && broker.epoch == broker_epoch {
             let answer = match &verdict {
                 Verdict::Committed(view) => AlterAnswer::Committed(isr_view(view)),
                 Verdict::Refused(code) => AlterAnswer::Refused(*code),
                 Verdict::Unknown => AlterAnswer::Unknown,
             };
             if let Role::Leading { leader, .. } = &mut broker.role {
-                let effects = leader.on_alter_answer(self.now, answer);
+                let effects = leader.on_alter_answer(self.now, LeaderEpoch(leader_epoch), answer);
                 broker.perform(effects, &mut out);
             }
         }
