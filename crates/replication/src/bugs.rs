@@ -71,6 +71,8 @@ bugs! {
     cut_at_leaders_word;
     /// A follower takes data of a subscription that is over.
     accept_any_data;
+    /// A follower subscribes with what it last heard of its log.
+    subscribe_as_last_heard;
     /// What is sent live does not wait for what was sent by catch-up.
     overtake_catch_up;
 }

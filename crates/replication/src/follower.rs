@@ -139,9 +139,17 @@ impl Follower {
         }
     }
 
-    /// Asks for a subscription; an earlier one is over.
-    pub fn subscribe(&mut self, subscription: SubscriptionId) -> PartitionSubscribe {
+    /// Asks for a subscription; an earlier one is over. `log` is the log as it is now: while there
+    /// was no subscription nobody had to say what became durable, and nobody will again.
+    pub fn subscribe(
+        &mut self,
+        subscription: SubscriptionId,
+        log: LogPosition,
+    ) -> PartitionSubscribe {
         self.state = State::Asked(subscription);
+        if !bugs::subscribe_as_last_heard() {
+            self.log = log;
+        }
         self.acknowledged = self.log.durable.min(self.log.end);
         PartitionSubscribe {
             tp: self.tp,

@@ -47,9 +47,8 @@ impl Followed {
         self.subscription = Some(subscription);
         match &mut self.replica {
             Some(replica) => {
-                // More may have become durable while there was nobody to tell.
-                let _not_in_this_one = replica.acknowledge();
-                replica.follower.subscribe(subscription)
+                let log = log_position(&replica.partition.log);
+                replica.follower.subscribe(subscription, log)
             }
             None => {
                 PartitionSubscribe { tp, leader_epoch: self.epoch, subscription, log: EMPTY_LOG }
@@ -80,7 +79,8 @@ impl Followed {
                 Ok(replica) => replica,
                 Err(refusal) => return Some(Err(refusal)),
             };
-            let _asked_before = replica.follower.subscribe(subscription);
+            let log = log_position(&replica.partition.log);
+            let _asked_before = replica.follower.subscribe(subscription, log);
             self.replica = Some(replica);
         }
         self.replica.as_deref_mut().map(Ok)

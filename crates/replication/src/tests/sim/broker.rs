@@ -201,14 +201,20 @@ impl Broker {
     }
 
     pub fn sync(&mut self, now: Monotonic, count: usize, out: &mut Vec<Out>) {
+        let before = self.log.position().durable;
         self.log.sync(count);
         let position = self.log.position();
+        if position.durable == before {
+            return;
+        }
         match &mut self.role {
             Role::None => {}
             Role::Leading { leader, .. } => {
                 let effects = leader.on_durable(now, position.durable);
                 self.perform(effects, out);
             }
+            // Without a stream nobody says what becomes durable.
+            Role::Following { conn: None, .. } => {}
             Role::Following { follower, conn, .. } => {
                 let ack = follower.on_durable(position);
                 send_ack(*conn, ack, out);
@@ -232,7 +238,7 @@ impl Broker {
 
     fn subscribe(&mut self, conn: ConnId, out: &mut Vec<Out>) {
         let Role::Following { follower, .. } = &mut self.role else { return };
-        let request = follower.subscribe(self.ids.draw());
+        let request = follower.subscribe(self.ids.draw(), self.log.position());
         out.push(Out::ToLeader(conn, ToLeader::Subscribe(vec![request])));
     }
 

@@ -263,7 +263,8 @@ impl Cluster {
                 self.connect(at)?;
                 let unsynced = self.brokers[at].log.unsynced();
                 self.sync(at, unsynced)?;
-                if round % 50 == 10 {
+                // At first nothing new comes that would hide what hangs.
+                if round > 150 && round % 50 == 10 {
                     self.produce(at)?;
                 }
             }
@@ -283,8 +284,11 @@ impl Cluster {
             self.checks.electable(&self.controller, &self.brokers)?;
             if round % 50 == 49 {
                 outcome = self.checks.converged(&self.controller, &self.brokers);
-                if outcome.is_ok() && round > 100 {
+                if outcome.is_ok() && round > 200 {
                     return Ok(());
+                }
+                if round == 149 && outcome.is_err() {
+                    break;
                 }
             }
         }
