@@ -69,7 +69,7 @@ async fn retention(broker: Arc<Broker>) {
 async fn follow_image(broker: Arc<Broker>) {
     let mut committed = broker.committed.clone();
     let mut seen = committed.borrow_and_update().image.clone();
-    set_aside_strays(&broker, &seen).await;
+    set_aside_strays(&broker).await;
     Follows::follow_all(&broker, &seen);
     while committed.changed().await.is_ok() {
         let image = committed.borrow_and_update().image.clone();
@@ -140,10 +140,15 @@ async fn delete(broker: &Arc<Broker>, tp: TopicPartition) {
 
 /// Sets aside logs of partitions that went, or went elsewhere, while this broker was down. The image
 /// is caught up by now, so a replica that it lacks is gone.
-async fn set_aside_strays(broker: &Arc<Broker>, image: &Image) {
+async fn set_aside_strays(broker: &Arc<Broker>) {
     let me = broker.options.node_id;
+    // In this order: a log that is made meanwhile is of a partition that the image had by then.
     for tp in broker.storage.known_logs() {
-        let is_here = image.partition(tp).is_some_and(|state| state.replicas.contains(&me));
+        let is_here = {
+            let committed = broker.committed.borrow();
+            let state = committed.image.partition(tp);
+            state.is_some_and(|state| state.replicas.contains(&me))
+        };
         if tp == TopicPartition::METADATA || is_here {
             continue;
         }

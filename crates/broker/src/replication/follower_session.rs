@@ -49,6 +49,8 @@ struct State {
     waiting: BTreeMap<TopicPartition, PartitionSubscribe>,
     /// Of those, the ones whose partition has changed.
     retrying: Vec<PartitionSubscribe>,
+    /// A watermark was marked since watermarks were taken last.
+    watermarks_marked: bool,
     closed: bool,
 }
 
@@ -78,6 +80,7 @@ impl FollowerSession {
             idle: BTreeMap::new(),
             waiting: BTreeMap::new(),
             retrying: Vec::new(),
+            watermarks_marked: false,
             closed: false,
         };
         Self {
@@ -176,7 +179,9 @@ impl FollowerSession {
             self.wake(path);
         } else {
             state.outbox.mark_watermark(slot, subscription);
-            self.live.notify_one();
+            if !std::mem::replace(&mut state.watermarks_marked, true) {
+                self.live.notify_one();
+            }
         }
     }
 
@@ -266,6 +271,11 @@ impl FollowerSession {
         self.state.lock().outbox.mark_data(work.slot, work.subscription);
     }
 
+    /// Whether there may be watermarks that have no records to ride on.
+    pub fn has_watermarks(&self) -> bool {
+        self.state.lock().watermarks_marked
+    }
+
     /// Watermarks that have no records to ride on.
     pub fn take_watermarks(
         &self,
@@ -274,10 +284,13 @@ impl FollowerSession {
     ) -> Vec<PartitionWatermark> {
         // Reading locks partitions, so it happens when this is unlocked.
         let mut marked = Vec::new();
-        self.state.lock().outbox.take_watermarks(max, |tp, subscription| {
+        let mut state = self.state.lock();
+        state.outbox.take_watermarks(max, |tp, subscription| {
             marked.push((tp, subscription));
             None
         });
+        state.watermarks_marked = marked.len() >= max;
+        drop(state);
         let mut read = read;
         marked.into_iter().filter_map(|(tp, subscription)| read(tp, subscription)).collect()
     }

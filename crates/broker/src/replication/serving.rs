@@ -13,10 +13,11 @@
 //! **Not here:** what is sent (`pushing`), what a subscription is answered (`subscribing`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chronik_peer::{Closed, Message, PeerStream, StreamReceiver, StreamSender};
 use chronik_replication::{DecodeError, Open, Opened, Path, ToFollower, ToLeader};
-use chronik_types::{BrokerEpoch, BrokerId};
+use chronik_types::{BrokerEpoch, BrokerId, Monotonic};
 
 use super::codec::{from_follower, to_follower};
 use super::follower_session::FollowerSession;
@@ -25,6 +26,9 @@ use crate::Broker;
 
 /// What a follower may ask to be on its way at once; more is taken for this.
 const WINDOW_MAX: u64 = 64 << 20;
+/// How long a high watermark waits for records of any partition to ride on, before it is sent alone:
+/// a partition that is written one record at a time costs no message more for each.
+const WATERMARK_REST: Duration = Duration::from_millis(2);
 /// Entries of one message of answers.
 const ANSWERS_MAX: usize = 4_096;
 
@@ -177,6 +181,7 @@ async fn read_catch_up(session: &FollowerSession, mut receiver: StreamReceiver) 
 }
 
 async fn send_live(broker: &Broker, session: &FollowerSession, mut sender: StreamSender) -> Ending {
+    let mut watermarks_due = None;
     loop {
         if session.is_closed() {
             return Ending::Replaced;
@@ -186,17 +191,38 @@ async fn send_live(broker: &Broker, session: &FollowerSession, mut sender: Strea
         }
         let message = match pushing::live_data(broker, session) {
             Some(data) => Some(data),
-            None => pushing::watermarks(broker, session),
+            None => due_watermarks(broker, session, &mut watermarks_due),
         };
-        match message {
-            Some(message) => {
+        match (message, watermarks_due) {
+            (Some(message), _) => {
                 if sender.send(message).await.is_err() {
                     return Ending::Closed;
                 }
             }
-            None => session.woken(Path::Live).await,
+            (None, None) => session.woken(Path::Live).await,
+            (None, Some(due)) => {
+                let _ = broker.until(due, session.woken(Path::Live)).await;
+            }
         }
     }
+}
+
+/// Watermarks, if they have waited long enough for records to ride on. Sets when they will have.
+fn due_watermarks(
+    broker: &Broker,
+    session: &FollowerSession,
+    due: &mut Option<Monotonic>,
+) -> Option<Message> {
+    if !session.has_watermarks() {
+        *due = None;
+        return None;
+    }
+    let now = broker.env.clock.monotonic();
+    if now < *due.get_or_insert(now.after(WATERMARK_REST)) {
+        return None;
+    }
+    *due = None;
+    pushing::watermarks(broker, session)
 }
 
 /// Answers and ends, before anything else.
