@@ -72,6 +72,11 @@ pub(crate) fn compare(
     if epoch < LeaderEpoch::ZERO {
         return Comparison::OutOfRange;
     }
+    if end <= leader_start && follower.start < leader_start {
+        // The leader knows nothing of what the follower has below its start, and cannot say that it
+        // is the same: a cut at the start would keep what may differ, for a crash to bring back.
+        return Comparison::OutOfRange;
+    }
     if epoch == follower.last_epoch && follower.end <= end {
         return Comparison::Prefix;
     }

@@ -98,7 +98,8 @@ async fn flood(mut io: impl AsyncWrite + Unpin, frame: &[u8]) {
 
 #[tokio::test]
 async fn whoever_is_flooded_still_answers_and_shows_that_it_is_alive() {
-    let mute = Duration::from_millis(200);
+    // Real time, on a machine that may be busy.
+    let mute = Duration::from_secs(1);
     for (purpose, frame_type) in
         [(Purpose::Calls, FrameType::Call), (Purpose::Stream, FrameType::Item)]
     {

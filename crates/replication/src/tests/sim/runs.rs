@@ -72,6 +72,17 @@ fn nothing_is_lost_and_all_agree_in_the_end() {
 }
 
 #[test]
+fn what_once_was_lost_is_there() {
+    bugs::plant(None);
+    // 5241: a cut at the leader's start kept records that the leader knew nothing of.
+    for seed in [5241] {
+        if let Err(why) = run(seed, &mut BTreeMap::new()) {
+            panic!("{why}");
+        }
+    }
+}
+
+#[test]
 fn every_planted_bug_is_seen() {
     for bug in bugs::ALL.iter().chain(DRIVER_BUGS) {
         bugs::plant(Some(bug));
