@@ -35,6 +35,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "peer",
         ],
     ),
+    // Its dependencies are a simulation build's only, and it may reach everything.
+    ("sim", &[]),
     (
         "server",
         &[

@@ -6,6 +6,7 @@ mod commands;
 mod deps;
 mod docs;
 mod files;
+mod sim;
 mod sources;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ const USAGE: &str = "usage: cargo xtask <command>
   tidy     dependency edges, seams, file sizes, documents that name what exists
   check    what must hold before a commit: format, clippy, tidy (changes nothing)
   test     check, then every test of the workspace
+  sim      whole clusters in the deterministic simulator (--help says more)
 ";
 
 fn main() -> ExitCode {
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         "test" => {
             tidy(&root).and_then(|()| commands::check(&root)).and_then(|()| commands::test(&root))
         }
+        "sim" => sim::run(&root, &std::env::args().skip(2).collect::<Vec<_>>()),
         _ => Err(USAGE.to_owned()),
     };
     match result {

@@ -15,7 +15,7 @@ const OUTSIDE: &[&str] = &[
     "spawn_blocking(",
 ];
 /// Paths (prefixes) where they are.
-const SEAMS: &[&str] = &["crates/env/", "xtask/", "bench/", "tests/"];
+const SEAMS: &[&str] = &["crates/env/", "crates/sim/", "xtask/", "bench/", "tests/"];
 
 /// Words that say that something is not finished, or tell history instead of what is.
 const UNFINISHED: &[&str] = &["todo!(", "unimplemented!(", "dbg!(", "FIXME", " XXX", " HACK"];

@@ -288,14 +288,20 @@ fn snapshot_dir(options: &Options) -> PathBuf {
     first_dir(options).join("metadata-snapshots")
 }
 
+/// Journal files are made of such blocks.
+const JOURNAL_BLOCK_BYTES: u32 = 4096;
+
 fn storage_options(options: &Options, identity: &Identity) -> chronik_log::Options {
     let dir = options.journal_dir.clone();
     let dir = dir.unwrap_or_else(|| first_dir(options).join("journal"));
     let directory = identity.directories.first().copied().unwrap_or_default();
     let mut journal =
         chronik_journal::Options::new(dir, identity.cluster_id, options.node_id, directory);
-    journal.file_bytes = options.journal_file_bytes;
+    // What is configured may be smaller than the defaults of what depends on it.
+    journal.file_bytes = options.journal_file_bytes / JOURNAL_BLOCK_BYTES * JOURNAL_BLOCK_BYTES;
+    journal.first_file_bytes = journal.first_file_bytes.min(journal.file_bytes);
     journal.max_bytes = options.journal_max_bytes;
+    journal.reserve_bytes = journal.reserve_bytes.min(journal.max_bytes / 4);
     journal.group_bytes_max = options.journal_group_max_bytes;
     journal.recycle = options.journal_recycle;
     journal.free_bytes_floor = options.free_bytes_floor;

@@ -22,7 +22,6 @@ const KEEPALIVE: Keepalive = Keepalive {
 };
 
 /// A bound listener.
-#[derive(Debug)]
 pub(crate) struct Listener {
     socket: TcpListener,
     pub(crate) info: Arc<ListenerInfo>,

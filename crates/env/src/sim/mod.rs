@@ -149,7 +149,15 @@ impl SimDisk {
         self.state.lock().power = Power::Until(calls);
     }
 
-    /// Whether the power is gone; see [`SimDisk::cut_power_after`].
+    /// Takes back [`SimDisk::cut_power_after`], unless the power is gone already.
+    pub fn keep_power(&self) {
+        let mut state = self.state.lock();
+        if state.power != Power::Off {
+            state.power = Power::On;
+        }
+    }
+
+    /// Whether the power is on; see [`SimDisk::cut_power_after`].
     #[must_use]
     pub fn has_power(&self) -> bool {
         self.state.lock().power != Power::Off

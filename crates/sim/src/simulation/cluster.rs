@@ -1,0 +1,160 @@
+//! The cluster as a client knows it: brokers, topics, leaders; one connection for each broker.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chronik_env::Rng;
+use chronik_protocol::codec::Request;
+use chronik_protocol::header::decode_response;
+use chronik_protocol::messages::{
+    FindCoordinatorRequest, MetadataRequest, MetadataResponse, MetadataResponsePartition,
+    MetadataResponseTopic,
+};
+use chronik_types::{ErrorCode, TopicId, TopicPartition, Uuid};
+
+use super::client::{Connection, Lost};
+use super::history::{History, NodeId};
+use super::node::{CLIENT_PORT, host_name};
+
+/// How long metadata may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A topic as some broker told of it.
+#[derive(Clone, Debug)]
+pub struct TopicView {
+    pub name: String,
+    /// The leader of each partition, if there is one.
+    pub leaders: Vec<Option<NodeId>>,
+    /// Whether every replica of every partition is in sync.
+    pub in_sync: bool,
+}
+
+/// See the module.
+pub struct Cluster {
+    pub rng: Rng,
+    history: Rc<History>,
+    /// All brokers there ever were.
+    nodes: Vec<NodeId>,
+    connections: BTreeMap<NodeId, Connection>,
+    pub topics: BTreeMap<Uuid, TopicView>,
+}
+
+impl Cluster {
+    pub fn new(rng: Rng, history: Rc<History>, nodes: Vec<NodeId>) -> Self {
+        Self { rng, history, nodes, connections: BTreeMap::new(), topics: BTreeMap::new() }
+    }
+
+    /// Some broker, dead or alive.
+    pub fn any_node(&self) -> NodeId {
+        self.nodes[self.rng.below(self.nodes.len() as u64) as usize]
+    }
+
+    /// Asks `node`; the connection is closed when there is no answer.
+    pub async fn call<'m, M: Request<'m>>(
+        &mut self,
+        node: NodeId,
+        version: i16,
+        request: &M,
+        patience: Duration,
+    ) -> Result<Bytes, Lost> {
+        let mut connection = self.connection(node).await?;
+        let answer = connection.call(version, request, patience).await?;
+        self.connections.insert(node, connection);
+        Ok(answer)
+    }
+
+    /// Sends `node` what nobody answers.
+    pub async fn send<'m, M: Request<'m>>(
+        &mut self,
+        node: NodeId,
+        version: i16,
+        request: &M,
+    ) -> Result<(), Lost> {
+        let mut connection = self.connection(node).await?;
+        connection.send(version, request).await?;
+        self.connections.insert(node, connection);
+        Ok(())
+    }
+
+    /// The connection to a broker, out of its place.
+    async fn connection(&mut self, node: NodeId) -> Result<Connection, Lost> {
+        match self.connections.remove(&node) {
+            Some(connection) => Ok(connection),
+            None => Connection::open(&host_name(node), CLIENT_PORT).await,
+        }
+    }
+
+    /// Learns topics and leaders from some broker.
+    pub async fn refresh(&mut self) -> bool {
+        let node = self.any_node();
+        self.refresh_from(node).await
+    }
+
+    /// Learns topics and leaders from this broker.
+    pub async fn refresh_from(&mut self, node: NodeId) -> bool {
+        const VERSION: i16 = 13;
+        let request = MetadataRequest {
+            topics: None,
+            allow_auto_topic_creation: false,
+            ..MetadataRequest::default()
+        };
+        let Ok(frame) = self.call(node, VERSION, &request, PATIENCE).await else { return false };
+        let (_, response) = decode_response::<MetadataRequest<'_>>(&frame, VERSION)
+            .expect("an answer to Metadata can be read");
+        self.learn(&response);
+        true
+    }
+
+    fn learn(&mut self, response: &MetadataResponse<'_>) {
+        self.topics.clear();
+        for topic in &response.topics {
+            if topic.error_code == ErrorCode::None.code() && !topic.is_internal {
+                self.learn_topic(topic);
+            }
+        }
+    }
+
+    fn learn_topic(&mut self, topic: &MetadataResponseTopic<'_>) {
+        let mut partitions = topic.partitions.clone();
+        partitions.sort_by_key(|partition| partition.partition_index);
+        let mut leaders = Vec::new();
+        let complete = |partition: &MetadataResponsePartition| {
+            partition.isr_nodes.len() == partition.replica_nodes.len()
+        };
+        let in_sync = partitions.iter().all(complete);
+        for partition in partitions {
+            let leader = u64::try_from(partition.leader_id).ok();
+            if let Some(leader) = leader {
+                let topic_id = TopicId(topic.topic_id);
+                let tp = TopicPartition { topic_id, partition: partition.partition_index };
+                self.history.leads(tp, partition.leader_epoch, leader);
+            }
+            leaders.push(leader);
+        }
+        let name = topic.name.clone().unwrap_or_default().into_owned();
+        self.topics.insert(topic.topic_id, TopicView { name, leaders, in_sync });
+    }
+
+    /// The leader of a partition, as far as is known.
+    pub fn leader(&self, tp: TopicPartition) -> Option<NodeId> {
+        let topic = self.topics.get(&tp.topic_id.0)?;
+        *topic.leaders.get(usize::try_from(tp.partition).ok()?)?
+    }
+
+    /// The broker that coordinates a group.
+    pub async fn coordinator(&mut self, group: &str) -> Option<NodeId> {
+        const VERSION: i16 = 6;
+        let request = FindCoordinatorRequest {
+            coordinator_keys: vec![group.to_owned().into()],
+            ..FindCoordinatorRequest::default()
+        };
+        let node = self.any_node();
+        let frame = self.call(node, VERSION, &request, PATIENCE).await.ok()?;
+        let (_, response) = decode_response::<FindCoordinatorRequest<'_>>(&frame, VERSION)
+            .expect("an answer to FindCoordinator can be read");
+        let found = response.coordinators.first()?;
+        (found.error_code == ErrorCode::None.code()).then(|| u64::try_from(found.node_id).ok())?
+    }
+}
