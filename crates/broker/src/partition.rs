@@ -215,12 +215,7 @@ impl Partition {
         let appended = self.log.append_as_leader(permit, batch, self.leader_epoch(), origin);
         let appended = appended.map_err(|error| refusal_of_append(&error))?;
         if self.is_replicated() {
-            let end = appended.last_offset.next();
-            self.progress.appended(end);
-            if self.settings().log.write_caching {
-                // What the log said of it came before the leader knew of the append.
-                self.progress.durable(end);
-            }
+            self.progress.appended(appended.last_offset.next());
         }
         Ok(appended)
     }

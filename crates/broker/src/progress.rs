@@ -336,7 +336,8 @@ impl Progress {
 
     /// A follower has more on its disk.
     pub fn acked(&self, session: &FollowerSession, ack: &PartitionAck) {
-        self.led(|led| led.acked(session, ack));
+        let Some(log) = self.log.upgrade() else { return };
+        self.led(|led| led.acked(session, ack, &log));
     }
 
     /// A follower's subscription is over.

@@ -51,6 +51,8 @@ bugs! {
     forget_unknown_outcomes;
     /// Every error that answers a proposal is taken to say that it is not committed.
     take_every_error_for_a_refusal;
+    /// What is durable of records whose append was not told yet is forgotten.
+    forget_the_untold;
     /// The high watermark ignores what the leader's own disk has.
     forget_own_disk;
     /// The high watermark moves although fewer replicas than required are in sync.

@@ -13,6 +13,9 @@
 //!   member of the *maximal* in-sync set has acknowledged in its live subscription when it moves.
 //! - The maximal in-sync set is the committed one, with every replica whose addition was proposed
 //!   and may still be committed; a proposed removal counts for nothing before it is committed.
+//! - That the log has grown may be heard late: the append is told after what follows from it, its
+//!   sync here or a follower's acknowledgement of it. Nothing that was said once is forgotten for
+//!   that.
 //! - At most one proposal is in flight.
 //! - What was proposed at one partition epoch is dead once a higher one is committed. A proposal of
 //!   unknown outcome is therefore ended by any committed change, and if nothing is to be changed,
@@ -34,7 +37,7 @@ use smallvec::SmallVec;
 
 use self::isr::Proposing;
 pub use self::words::{
-    AlterAnswer, Effects, IsrView, LeaderInit, PartitionView, Proposal, ReplicaStatus,
+    AlterAnswer, Effects, IsrView, LeaderInit, PartitionView, Proposal, Push, ReplicaStatus,
 };
 
 use crate::appends::Appends;
@@ -95,8 +98,17 @@ impl Leader {
 
     /// Records were appended; the log ends at `end` now.
     pub fn on_append(&mut self, now: Monotonic, end: Offset) -> Effects {
-        if end <= self.end {
+        let push = self.grow(now, end);
+        if push == Push::Nothing {
             return Effects::default();
+        }
+        self.decide(now).with(push)
+    }
+
+    /// The log ends at `end`, if that is further than known.
+    fn grow(&mut self, now: Monotonic, end: Offset) -> Push {
+        if end <= self.end {
+            return Push::Nothing;
         }
         for follower in self.followers.iter_mut().filter(|follower| follower.may_be_in_sync()) {
             follower.lags_since.get_or_insert(now);
@@ -105,18 +117,18 @@ impl Leader {
             self.appends.push(now, self.end, self.lag_max);
         }
         self.end = end;
-        let effects = self.decide(now);
-        Effects { push: true, ..effects }
+        Push::Records
     }
 
-    /// Everything below `durable` is on this broker's disk.
+    /// Everything below `durable` is on this broker's disk, so the log is at least that long.
     pub fn on_durable(&mut self, now: Monotonic, durable: Offset) -> Effects {
-        let durable = durable.min(self.end);
+        let durable = if bugs::forget_the_untold() { durable.min(self.end) } else { durable };
         if durable <= self.durable {
             return Effects::default();
         }
+        let push = self.grow(now, durable);
         self.durable = durable;
-        self.decide(now)
+        self.decide(now).with(push)
     }
 
     /// A follower wants to be sent what it lacks. Whatever it was subscribed to before is over, so
@@ -168,29 +180,33 @@ impl Leader {
     }
 
     /// A follower has everything below `durable` on its disk. Counts only in its live subscription.
+    /// `log_end` looks where the log ends, if that is beyond what was told.
     pub fn on_ack(
         &mut self,
         now: Monotonic,
         from: BrokerId,
         subscription: SubscriptionId,
         durable: Offset,
+        log_end: impl FnOnce() -> Offset,
     ) -> Effects {
         let Some(at) = self.followers.iter().position(|follower| follower.id == from) else {
             return Effects::default();
         };
+        let is_untold = durable > self.end && !bugs::forget_the_untold();
+        let push = if is_untold { self.grow(now, log_end()) } else { Push::Nothing };
         let end = self.end;
         let Some(live) = self.followers.get_mut(at).and_then(|follower| follower.live.as_mut())
         else {
-            return Effects::default();
+            return Effects::default().with(push);
         };
         let is_live = live.subscription == subscription || bugs::count_any_acknowledgement();
         // More than there is can only be a mistake, and believing it would lose records.
         if !is_live || durable > end || durable <= live.durable {
-            return Effects::default();
+            return Effects::default().with(push);
         }
         live.durable = durable;
         self.update_lag(now, at);
-        self.decide(now)
+        self.decide(now).with(push)
     }
 
     /// The follower's subscription is over: it said so, its stream broke, or this broker ended it.
@@ -261,9 +277,7 @@ impl Leader {
             return Effects::default();
         }
         self.log_start = start;
-        let mut effects = self.decide(now);
-        effects.push = true;
-        effects
+        self.decide(now).with(Push::Watermarks)
     }
 
     /// The epoch this leader leads in.
@@ -344,7 +358,9 @@ impl Leader {
     /// The one place where the high watermark moves and proposals are made.
     fn decide(&mut self, now: Monotonic) -> Effects {
         let mut effects = Effects { high_watermark: self.advance(), ..Effects::default() };
-        effects.push = effects.high_watermark.is_some();
+        if effects.high_watermark.is_some() {
+            effects.push = Push::Watermarks;
+        }
         effects.proposal = self.propose(now);
         effects
     }

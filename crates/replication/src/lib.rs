@@ -45,7 +45,7 @@ pub use credit::{Credit, CreditWindow};
 pub use divergence::{EpochIndex, LogPosition};
 pub use follower::{DataError, Follower, Step, Told};
 pub use leader::{
-    AlterAnswer, Effects, IsrView, Leader, LeaderInit, PartitionView, Proposal, ReplicaStatus,
+    AlterAnswer, Effects, IsrView, Leader, LeaderInit, PartitionView, Proposal, Push, ReplicaStatus,
 };
 pub use messages::{
     Accepted, Answer, Data, DecodeError, Ended, Kind, Open, Opened, PartitionAck, PartitionAnswer,

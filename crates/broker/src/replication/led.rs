@@ -16,7 +16,7 @@ use chronik_log::Log;
 use chronik_metadata::Partition as PartitionState;
 use chronik_replication::{
     AlterAnswer, Answer, Effects, IsrView, Leader, LeaderInit, PartitionAck, PartitionSubscribe,
-    PartitionView, Path, Slot, SubscriptionId, Work,
+    PartitionView, Path, Push, Slot, SubscriptionId, Work,
 };
 use chronik_types::{BrokerId, ErrorCode, LeaderEpoch, Monotonic, Offset, TopicPartition};
 
@@ -69,7 +69,7 @@ impl Led {
         let (leader, effects) = Leader::new(leading.clock.monotonic(), &init);
         let leading = Arc::clone(leading);
         let mut led = Self { tp, leading, leader, subscribers: Vec::new(), timer: None };
-        let moved = led.carry_out(effects, false);
+        let moved = led.carry_out(effects);
         (led, moved)
     }
 
@@ -96,13 +96,13 @@ impl Led {
     /// The log ends at `end` now.
     pub fn appended(&mut self, end: Offset) -> Moved {
         let effects = self.leader.on_append(self.now(), end);
-        self.carry_out(effects, true)
+        self.carry_out(effects)
     }
 
     /// Everything below `durable` is on this disk.
     pub fn durable(&mut self, durable: Offset) -> Moved {
         let effects = self.leader.on_durable(self.now(), durable);
-        self.carry_out(effects, false)
+        self.carry_out(effects)
     }
 
     /// A follower subscribes; its session is given the answer.
@@ -113,43 +113,44 @@ impl Led {
         log: &Log,
     ) -> Moved {
         let now = self.now();
+        let grown = self.appended(log.end());
         let epochs = |epoch| log.end_offset_for_epoch(epoch);
         let (from, broker_epoch) = (session.follower, session.broker_epoch);
         let (answer, effects) = self.leader.on_subscribe(now, from, broker_epoch, request, &epochs);
         self.detach(from, Some(session));
         if !matches!(answer, Answer::Accepted(_)) {
             session.answer(request, answer);
-            return self.carry_out(effects, false);
+            return self.carry_out(effects).or(grown);
         }
         let subscription = request.subscription;
         let Some(slot) = session.accept(request, answer) else {
             // The session has ended meanwhile.
-            let moved = self.carry_out(effects, false);
-            return self.unsubscribed(from, subscription).or(moved);
+            let moved = self.carry_out(effects);
+            return self.unsubscribed(from, subscription).or(moved).or(grown);
         };
         if request.log.end < log.end() {
             session.mark(slot, subscription, true);
         }
         self.subscribers.push(Subscriber { session: Arc::clone(session), slot, subscription });
-        self.carry_out(effects, false)
+        self.carry_out(effects).or(grown)
     }
 
     /// A follower has made more durable.
-    pub fn acked(&mut self, session: &FollowerSession, ack: &PartitionAck) -> Moved {
-        let now = self.now();
-        let effects = self.leader.on_ack(now, session.follower, ack.subscription, ack.durable);
+    pub fn acked(&mut self, session: &FollowerSession, ack: &PartitionAck, log: &Log) -> Moved {
+        let (from, log_end) = (session.follower, || log.end());
+        let effects = self.leader.on_ack(self.now(), from, ack.subscription, ack.durable, log_end);
         let is_it = |s: &&Subscriber| s.is(session.follower, ack.subscription);
         if let Some(subscriber) = self.subscribers.iter().find(is_it) {
             session.acknowledged(subscriber.slot, ack.subscription, ack.durable);
         }
-        self.carry_out(effects, false)
+        self.carry_out(effects)
     }
 
     /// A subscription is over, by the follower's word or because its stream broke.
     pub fn unsubscribed(&mut self, follower: BrokerId, subscription: SubscriptionId) -> Moved {
         self.subscribers.retain(|subscriber| !subscriber.is(follower, subscription));
         let effects = self.leader.on_unsubscribed(self.now(), follower, subscription);
-        self.carry_out(effects, false)
+        self.carry_out(effects)
     }
 
     /// What is to be sent next to a session goes by the other path from now on.
@@ -162,7 +163,7 @@ impl Led {
     /// The committed image has the partition so, in the same leader epoch.
     pub fn committed(&mut self, state: &PartitionState) -> Moved {
         let effects = self.leader.on_committed(self.now(), view(state));
-        let moved = self.carry_out(effects, false);
+        let moved = self.carry_out(effects);
         let gone: Vec<_> = self
             .subscribers
             .iter()
@@ -178,26 +179,26 @@ impl Led {
     /// The controller has answered a proposal that was made in this epoch.
     pub fn alter_answered(&mut self, epoch: LeaderEpoch, answer: AlterAnswer<'_>) -> Moved {
         let effects = self.leader.on_alter_answer(self.now(), epoch, answer);
-        self.carry_out(effects, false)
+        self.carry_out(effects)
     }
 
     /// A deadline has come.
     pub fn deadline(&mut self) -> Moved {
         self.timer = None;
         let effects = self.leader.on_deadline(self.now());
-        self.carry_out(effects, false)
+        self.carry_out(effects)
     }
 
     /// `min.insync.replicas` is this now.
     pub fn set_min_isr(&mut self, min_isr: usize) -> Moved {
         let effects = self.leader.set_min_isr(self.now(), min_isr);
-        self.carry_out(effects, false)
+        self.carry_out(effects)
     }
 
     /// The log begins at `start` now.
     pub fn start_moved(&mut self, start: Offset) -> Moved {
         let effects = self.leader.set_log_start(self.now(), start);
-        self.carry_out(effects, false)
+        self.carry_out(effects)
     }
 
     /// Leads no longer, or in another epoch: every subscription is over.
@@ -235,8 +236,9 @@ impl Led {
         });
     }
 
-    fn carry_out(&mut self, effects: Effects, records: bool) -> Moved {
-        if effects.push {
+    fn carry_out(&mut self, effects: Effects) -> Moved {
+        if effects.push > Push::Nothing {
+            let records = effects.push == Push::Records;
             for subscriber in &self.subscribers {
                 subscriber.session.mark(subscriber.slot, subscriber.subscription, records);
             }

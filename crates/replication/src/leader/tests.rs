@@ -21,6 +21,11 @@ fn position(end: i64, last_epoch: i32) -> LogPosition {
     LogPosition { start: Offset(0), end: Offset(end), durable: Offset(end), last_epoch }
 }
 
+/// Where the log ends, where that was told before.
+fn told() -> Offset {
+    unreachable!("nobody has to look")
+}
+
 /// Leads from offset 10 in epoch 5; everything before is of epoch 4 and the high watermark known is
 /// 8.
 fn leader(isr: &[BrokerId]) -> Leader {
@@ -70,12 +75,12 @@ fn the_high_watermark_is_what_all_in_sync_have_on_their_disks() {
     let (three, effects) = subscribe(&mut leader, at(0), 3, 9);
     assert_eq!(effects.high_watermark, Some(Offset(9)));
     assert!(!leader.is_high_watermark_current());
-    assert!(leader.on_append(at(1), Offset(20)).push);
-    assert_eq!(leader.on_ack(at(1), BrokerId(2), two, Offset(20)), Effects::default());
-    let effects = leader.on_ack(at(1), BrokerId(3), three, Offset(15));
+    assert_eq!(leader.on_append(at(1), Offset(20)).push, Push::Records);
+    assert_eq!(leader.on_ack(at(1), BrokerId(2), two, Offset(20), told), Effects::default());
+    let effects = leader.on_ack(at(1), BrokerId(3), three, Offset(15), told);
     assert_eq!(effects.high_watermark, Some(Offset(10)), "the own disk counts too");
     let effects = leader.on_durable(at(1), Offset(20));
-    assert_eq!((effects.high_watermark, effects.push), (Some(Offset(15)), true));
+    assert_eq!((effects.high_watermark, effects.push), (Some(Offset(15)), Push::Watermarks));
     assert!(leader.is_high_watermark_current());
 }
 
@@ -87,15 +92,18 @@ fn what_was_said_in_another_subscription_or_cannot_be_does_not_count() {
     let _ = leader.on_append(at(0), Offset(20));
     let _ = leader.on_durable(at(0), Offset(20));
     for (from, id, durable) in [(2, old, 20), (3, new, 20), (2, new, 21), (2, new, 4)] {
-        let effects = leader.on_ack(at(1), BrokerId(from), id, Offset(durable));
+        let effects = leader.on_ack(at(1), BrokerId(from), id, Offset(durable), || Offset(20));
         assert_eq!(effects, Effects::default(), "{from} {id} {durable}");
     }
     let _ = leader.on_unsubscribed(at(1), BrokerId(2), old);
-    assert_eq!(leader.on_ack(at(1), BrokerId(2), new, Offset(20)).high_watermark, Some(Offset(20)));
+    assert_eq!(
+        leader.on_ack(at(1), BrokerId(2), new, Offset(20), told).high_watermark,
+        Some(Offset(20))
+    );
     let _ = leader.on_unsubscribed(at(1), BrokerId(2), new);
     let _ = leader.on_append(at(2), Offset(30));
     let _ = leader.on_durable(at(2), Offset(30));
-    assert_eq!(leader.on_ack(at(2), BrokerId(2), new, Offset(30)), Effects::default());
+    assert_eq!(leader.on_ack(at(2), BrokerId(2), new, Offset(30), told), Effects::default());
 }
 
 #[test]
@@ -104,22 +112,22 @@ fn a_replica_joins_with_all_that_was_acknowledged_and_holds_the_high_watermark_b
     let (two, _) = subscribe(&mut leader, at(0), 2, 10);
     let _ = leader.on_append(at(0), Offset(20));
     let _ = leader.on_durable(at(0), Offset(20));
-    let _ = leader.on_ack(at(0), BrokerId(2), two, Offset(15));
+    let _ = leader.on_ack(at(0), BrokerId(2), two, Offset(15), told);
     let (three, effects) = subscribe(&mut leader, at(1), 3, 10);
     assert_eq!(effects, Effects::default(), "15 is acknowledged, it has 10");
-    let proposal = leader.on_ack(at(1), BrokerId(3), three, Offset(15)).proposal.unwrap();
+    let proposal = leader.on_ack(at(1), BrokerId(3), three, Offset(15), told).proposal.unwrap();
     let none = BrokerEpoch::NONE;
     let members = vec![(ME, none), (REPLICAS[1], BrokerEpoch(72)), (REPLICAS[2], BrokerEpoch(73))];
     assert_eq!(
         proposal,
         Proposal { leader_epoch: LeaderEpoch(5), partition_epoch: 0, new_isr: members }
     );
-    let held = leader.on_ack(at(1), BrokerId(2), two, Offset(20));
+    let held = leader.on_ack(at(1), BrokerId(2), two, Offset(20), told);
     assert_eq!(held, Effects::default(), "it may be elected already");
     let committed = AlterAnswer::Committed(isr_view(&REPLICAS, 1));
     assert_eq!(leader.on_alter_answer(at(1), LeaderEpoch(5), committed), Effects::default());
     assert_eq!(leader.isr_len(), 3);
-    let effects = leader.on_ack(at(2), BrokerId(3), three, Offset(18));
+    let effects = leader.on_ack(at(2), BrokerId(3), three, Offset(18), told);
     assert_eq!(effects.high_watermark, Some(Offset(18)));
 }
 
@@ -133,7 +141,7 @@ fn a_member_that_lags_for_too_long_is_removed_and_counts_until_that_is_committed
     let _ = leader.on_append(at(100), Offset(20));
     let _ = leader.on_durable(at(100), Offset(20));
     assert_eq!(leader.next_deadline(), Some(at(130)));
-    let _ = leader.on_ack(at(101), BrokerId(2), two, Offset(20));
+    let _ = leader.on_ack(at(101), BrokerId(2), two, Offset(20), told);
     assert_eq!(leader.on_deadline(at(129)), Effects::default());
     let proposal = leader.on_deadline(at(130)).proposal.unwrap();
     assert_eq!(proposal.new_isr.len(), 2);
@@ -145,7 +153,7 @@ fn a_member_that_lags_for_too_long_is_removed_and_counts_until_that_is_committed
         Some(Offset(20))
     );
     // It comes back when it has what was acknowledged since.
-    assert!(leader.on_ack(at(132), BrokerId(3), three, Offset(20)).proposal.is_some());
+    assert!(leader.on_ack(at(132), BrokerId(3), three, Offset(20), told).proposal.is_some());
 }
 
 #[test]
@@ -156,7 +164,8 @@ fn lag_runs_from_the_first_record_that_is_missing() {
     for second in 0..200 {
         let _ = leader.on_append(at(second), Offset(11 + second as i64));
         if let Some(earlier) = second.checked_sub(20) {
-            let effects = leader.on_ack(at(second), BrokerId(2), two, Offset(11 + earlier as i64));
+            let effects =
+                leader.on_ack(at(second), BrokerId(2), two, Offset(11 + earlier as i64), told);
             assert_eq!(effects.proposal, None);
         }
         assert!(leader.next_deadline().is_some_and(|deadline| deadline > at(second)));
@@ -180,7 +189,7 @@ fn a_proposal_of_unknown_outcome_holds_until_the_partition_epoch_moves() {
     let _ = leader.on_unsubscribed(at(1), BrokerId(3), three);
     let _ = leader.on_append(at(1), Offset(20));
     let _ = leader.on_durable(at(1), Offset(20));
-    let effects = leader.on_ack(at(1), BrokerId(2), two, Offset(20));
+    let effects = leader.on_ack(at(1), BrokerId(2), two, Offset(20), told);
     assert_eq!(effects, Effects::default(), "the addition may still be committed");
     // Nothing is to be changed, so the set is proposed as it is, and then nothing old can come.
     let proposal = leader.on_deadline(leader.next_deadline().unwrap()).proposal.unwrap();
@@ -230,7 +239,7 @@ fn too_few_in_sync_freeze_the_high_watermark() {
     assert_eq!(leader.on_durable(at(0), Offset(20)), Effects::default());
     assert_eq!(leader.set_min_isr(at(0), 1).high_watermark, Some(Offset(20)));
     let started = leader.set_log_start(at(0), Offset(4));
-    assert_eq!((started.high_watermark, started.push), (None, true));
+    assert_eq!((started.high_watermark, started.push), (None, Push::Watermarks));
 }
 
 #[test]
@@ -257,6 +266,19 @@ fn who_means_another_leader_is_refused() {
     assert_eq!(ask(5, 6, 2), Answer::Refused(ErrorCode::UnknownLeaderEpoch));
     assert_eq!(ask(5, 4, 9), Answer::Refused(ErrorCode::ReplicaNotAvailable));
     assert!(matches!(ask(5, 4, 2), Answer::Accepted(_)));
+}
+
+#[test]
+fn what_is_durable_before_its_append_is_told_counts() {
+    let mut leader = leader(&REPLICAS[..2]);
+    let (two, _) = subscribe(&mut leader, at(0), 2, 10);
+    let effects = leader.on_ack(at(1), BrokerId(2), two, Offset(12), || Offset(12));
+    assert_eq!(effects.push, Push::Records);
+    let effects = leader.on_durable(at(1), Offset(13));
+    assert_eq!((effects.high_watermark, effects.push), (Some(Offset(12)), Push::Records));
+    assert_eq!(leader.on_append(at(2), Offset(13)), Effects::default(), "known by now");
+    let effects = leader.on_ack(at(3), BrokerId(2), two, Offset(13), told);
+    assert_eq!(effects.high_watermark, Some(Offset(13)));
 }
 
 /// 100,000 partitions with two followers each have to fit into 50 MB, whatever they are doing.

@@ -52,9 +52,27 @@ pub struct Effects {
     pub high_watermark: Option<Offset>,
     /// Ask the controller for another in-sync set.
     pub proposal: Option<Proposal>,
-    /// Every follower with a live subscription has something new to be told: records, or only the
-    /// high watermark or the log start.
-    pub push: bool,
+    /// What every follower with a live subscription is to be told.
+    pub push: Push,
+}
+
+impl Effects {
+    /// And at least this is to be told.
+    pub(crate) fn with(self, push: Push) -> Self {
+        Self { push: self.push.max(push), ..self }
+    }
+}
+
+/// What is new for followers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Push {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The high watermark or the log start.
+    Watermarks,
+    /// Records, and watermarks with them.
+    Records,
 }
 
 /// An in-sync set to ask the controller for (AlterPartition).

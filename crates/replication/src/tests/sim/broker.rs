@@ -55,6 +55,8 @@ pub struct Broker {
     /// What a restart will know of it.
     pub stored_high_watermark: i64,
     pub role: Role,
+    /// Where the log ends, if the leader's state was not told.
+    untold: Option<i64>,
     pub ids: SubscriptionIds,
 }
 
@@ -86,6 +88,7 @@ impl Broker {
             high_watermark: 0,
             stored_high_watermark: 0,
             role: Role::None,
+            untold: None,
             ids: SubscriptionIds::starting_at(1 << 20),
         }
     }
@@ -145,6 +148,7 @@ impl Broker {
     }
 
     pub fn leave_role(&mut self, out: &mut Vec<Out>) {
+        self.untold = None;
         match std::mem::replace(&mut self.role, Role::None) {
             Role::None => {}
             Role::Leading { sessions, .. } => {
@@ -172,7 +176,7 @@ impl Broker {
         if let Some(proposal) = effects.proposal {
             out.push(Out::Propose(proposal));
         }
-        if effects.push {
+        if effects.push > Push::Nothing {
             for session in sessions.values_mut() {
                 let live = session.outbox.subscriptions().next();
                 if let (Some(slot), Some((_, id))) = (session.outbox.slot(TP), live) {
@@ -183,8 +187,16 @@ impl Broker {
         }
     }
 
-    /// A client writes here. Whether it was taken.
-    pub fn produce(&mut self, now: Monotonic, value: u64, all: bool, out: &mut Vec<Out>) -> bool {
+    /// A client writes here. Whether it was taken. With `late` the leader's state is not told of it
+    /// before [`Self::tell_end`]: who appends may be held up between the two.
+    pub fn produce(
+        &mut self,
+        now: Monotonic,
+        value: u64,
+        all: bool,
+        late: bool,
+        out: &mut Vec<Out>,
+    ) -> bool {
         let Role::Leading { leader, waiting, .. } = &mut self.role else { return false };
         if all && leader.is_under_min_isr() {
             return false;
@@ -195,9 +207,22 @@ impl Broker {
         if all {
             waiting.push((end, value));
         }
+        if late {
+            self.untold = Some(end);
+            return true;
+        }
         let effects = leader.on_append(now, Offset(end));
         self.perform(effects, out);
         true
+    }
+
+    /// Tells the leader's state of an append that was not told yet.
+    pub fn tell_end(&mut self, now: Monotonic, out: &mut Vec<Out>) {
+        let Some(end) = self.untold.take() else { return };
+        if let Role::Leading { leader, .. } = &mut self.role {
+            let effects = leader.on_append(now, Offset(end));
+            self.perform(effects, out);
+        }
     }
 
     pub fn sync(&mut self, now: Monotonic, count: usize, out: &mut Vec<Out>) {
@@ -303,6 +328,8 @@ impl Broker {
                 };
                 let epoch = BrokerEpoch(session.broker_epoch);
                 if let Some(request) = requests.into_iter().next() {
+                    let end = Offset(self.log.end());
+                    let grown = leader.on_append(now, end);
                     let (answer, effects) =
                         leader.on_subscribe(now, from, epoch, &request, &self.log);
                     if matches!(answer, Answer::Accepted(_)) {
@@ -319,13 +346,15 @@ impl Broker {
                         PartitionAnswer { tp: TP, subscription: request.subscription, answer };
                     let message = ToFollower::Subscribed(vec![answer]);
                     out.push(Out::ToFollower(conn, message, Path::Live, vec![]));
+                    self.perform(grown, out);
                     self.perform(effects, out);
                 }
             }
             // Whatever stream they come by, also one that has been replaced.
             ToLeader::Acks(acks) => {
                 if let Some(ack) = acks.into_iter().next() {
-                    let effects = leader.on_ack(now, from, ack.subscription, ack.durable);
+                    let end = Offset(self.log.end());
+                    let effects = leader.on_ack(now, from, ack.subscription, ack.durable, || end);
                     if let Some(session) = sessions.get_mut(&from)
                         && let Some(slot) = session.outbox.slot(TP)
                     {

@@ -109,6 +109,8 @@ const FAULTS: [(Fault, u32); 7] = [
 #[derive(Debug)]
 pub struct Cluster {
     rng: StdRng,
+    /// Who appends is held up before it tells the leader's state.
+    held_up: StdRng,
     now: Monotonic,
     min_isr: usize,
     /// How often what happens: other in every run, so that rare things are frequent in some.
@@ -135,6 +137,7 @@ pub struct Cluster {
 impl Cluster {
     pub fn new(seed: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
+        let held_up = StdRng::seed_from_u64(!seed);
         let size = rng.random_range(3..=5);
         let ids: Vec<_> = (1..=size).map(BrokerId).collect();
         let min_isr = rng.random_range(1..=2);
@@ -188,6 +191,7 @@ impl Cluster {
             next_value: 1,
             counts: BTreeMap::new(),
             rng,
+            held_up,
         }
     }
 
@@ -210,6 +214,9 @@ impl Cluster {
     /// One thing happens.
     pub fn step(&mut self) -> Result<(), Violation> {
         let at = self.any_broker();
+        if self.held_up.random_range(0..4) == 0 {
+            self.tell_end(at)?;
+        }
         match self.pick(&self.weights.clone()) {
             Action::Deliver => self.deliver_any()?,
             Action::Send => self.send_any()?,
@@ -261,6 +268,7 @@ impl Cluster {
             for at in 0..self.brokers.len() {
                 self.tell_metadata(at, true)?;
                 self.connect(at)?;
+                self.tell_end(at)?;
                 let unsynced = self.brokers[at].log.unsynced();
                 self.sync(at, unsynced)?;
                 // At first nothing new comes that would hide what hangs.
@@ -370,9 +378,18 @@ impl Cluster {
             return Ok(());
         }
         let all = self.chance(80);
+        let late = self.held_up.random_range(0..4) == 0;
         let mut out = vec![];
-        if self.brokers[at].produce(self.now, self.next_value, all, &mut out) {
+        if self.brokers[at].produce(self.now, self.next_value, all, late, &mut out) {
             self.next_value += 1;
+        }
+        self.run(at, out)
+    }
+
+    fn tell_end(&mut self, at: usize) -> Result<(), Violation> {
+        let mut out = vec![];
+        if self.brokers[at].runs() {
+            self.brokers[at].tell_end(self.now, &mut out);
         }
         self.run(at, out)
     }
