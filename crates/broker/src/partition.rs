@@ -153,6 +153,11 @@ impl Partition {
         self.is_replicated.load(Ordering::Acquire)
     }
 
+    /// Whether this broker leads it and other replicas follow.
+    pub fn is_replicated_leader(&self) -> bool {
+        self.is_leader() && self.is_replicated()
+    }
+
     /// Whether `acks=all` must be refused: too few replicas are in sync.
     pub fn lacks_replicas(&self) -> bool {
         self.is_replicated() && self.progress.is_under_min_isr()

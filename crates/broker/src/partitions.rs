@@ -11,6 +11,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chronik_journal::Class;
 use chronik_log::{LogError, LogListener, Storage};
@@ -212,7 +213,7 @@ impl Partitions {
         let Some(current) = open.get(&tp).cloned() else { return true };
         if current.continues_in(role) && !current.has_ended() {
             current.follow(&state, &self.leading);
-            self.put_to_rest(&mut open, current, &state);
+            self.put_to_rest(&mut open, &current, &state);
         } else {
             current.end();
             self.begin(&mut open, current.succeeded_by(role), &state);
@@ -222,17 +223,36 @@ impl Partitions {
 
     /// Closes a partition again that was opened only to take a follower into the in-sync set: when
     /// the image shows that set to be full, there is nothing to keep of an empty log but who has
-    /// subscribed to it.
-    fn put_to_rest(&self, open: &mut Open, partition: Arc<Partition>, state: &PartitionState) {
-        // The table and this function: nobody else uses it, and nobody can come by one now.
-        let is_unused = Arc::strong_count(&partition) == 2;
+    /// subscribed to it. Whoever uses it at that moment puts it off for a while.
+    fn put_to_rest(&self, open: &mut Open, partition: &Arc<Partition>, state: &PartitionState) {
         let tp = partition.tp;
         let is_full = state.isr.len() >= state.replicas.len();
-        if is_unused && is_full && !self.storage.is_written(tp) && partition.rest() {
+        if !is_full || !partition.is_replicated_leader() || self.storage.is_written(tp) {
+            return;
+        }
+        // The table and the caller: nobody else uses it, and nobody can come by one now.
+        let is_unused = Arc::strong_count(partition) == 2;
+        if !is_unused {
+            let at = self.leading.clock.monotonic().after(REST_AGAIN);
+            self.leading.timers.add(at, tp);
+        } else if partition.rest() {
             open.remove(&tp);
             if let Err(error) = self.storage.delete_log(tp) {
                 tracing::debug!(%tp, %error, "an empty log could not be closed");
             }
+        }
+    }
+
+    /// As [`Partitions::put_to_rest`], when that had been put off.
+    pub fn rest_if_idle(&self, tp: TopicPartition) {
+        if self.storage.is_written(tp) {
+            return;
+        }
+        let mut open = self.open.write();
+        if let Some(partition) = open.get(&tp).cloned()
+            && let Some((state, _)) = self.state(tp)
+        {
+            self.put_to_rest(&mut open, &partition, &state);
         }
     }
 
@@ -243,6 +263,9 @@ impl Partitions {
         Some((state.clone(), Role::of(state, self.node_id)?))
     }
 }
+
+/// How long a partition is left open that somebody uses when it could be closed.
+const REST_AGAIN: Duration = Duration::from_secs(2);
 
 type Open = HashMap<TopicPartition, Arc<Partition>>;
 

@@ -60,6 +60,7 @@ pub(crate) async fn run(broker: Arc<Broker>) {
             if let Some(partition) = broker.partitions.opened(tp) {
                 partition.progress.lag_deadline();
             }
+            broker.partitions.rest_if_idle(tp);
         }
     }
 }
