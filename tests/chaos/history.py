@@ -93,6 +93,8 @@ class History:
     sessions: list[dict] = field(default_factory=list)
     polls: list[dict] = field(default_factory=list)
     lists: list[dict] = field(default_factory=list)
+    # Why a watcher was not told; for whoever looks into a run.
+    unlisted: list[dict] = field(default_factory=list)
     committed: list[dict] = field(default_factory=list)
     fatals: list[dict] = field(default_factory=list)
     driver: list[dict] = field(default_factory=list)
@@ -124,7 +126,7 @@ class History:
         "session": lambda h: h.sessions, "poll": lambda h: h.polls, "list": lambda h: h.lists,
         "committed": lambda h: h.committed, "fatal": lambda h: h.fatals, "fault": lambda h: h.driver,
         "healed": lambda h: h.driver, "stop": lambda h: h.driver, "final": lambda h: h.finals, "final-end": lambda h: h.final_ends,
-        "unreadable": lambda h: h.unreadable,
+        "unreadable": lambda h: h.unreadable, "unlisted": lambda h: h.unlisted,
     }
 
 

@@ -14,8 +14,8 @@ from cycles import Plan
 from rig import HERE, Failure, Missing, filesystems
 
 CYCLES = {"quick": 4, "default": 20, "full": 100}
-# Each kind of fault three times.
-CLUSTER_CYCLES = 3 * len(clusterfaults.KINDS)
+# Each kind of fault once, or three times.
+CLUSTER_CYCLES = {"default": len(clusterfaults.KINDS), "full": 3 * len(clusterfaults.KINDS)}
 # The exit code of a test that this machine cannot run.
 CANNOT_RUN = 3
 # What leaving out the syncs of these files must be found by: all, the journal's, the segments' and their folders'.
@@ -92,8 +92,8 @@ def tests(level):
     for what, path in LEFT_OUT[level].items():
         yield f"a broker without the syncs of {what} is found out", lambda options, path=path: without_fsync(options, path)
     yield f"{cycles} times kill -9", lambda options: kill(options, cycles)
-    if level == "full":
-        yield f"{CLUSTER_CYCLES} faults of a cluster of three", lambda options: cluster(options, CLUSTER_CYCLES)
+    if cluster_cycles := CLUSTER_CYCLES.get(level):
+        yield f"{cluster_cycles} faults of a cluster of three", lambda options: cluster(options, cluster_cycles)
     for name in diskfaults.TESTS:
         yield name.replace("_", " "), disk(name)
     if level == "full":

@@ -343,13 +343,15 @@ class Watcher(Reader):
 
     def go(self):
         from confluent_kafka import KafkaException, TopicPartition
-        self.consumer = self.client()
+        # For what it is not subscribed to, librdkafka takes "no leader" in an answer for final until its cache has forgotten that.
+        self.consumer = self.client(**{"metadata.max.age.ms": 1000})
         while self.run.going_on():
             for p in self.worker.partitions:
                 began = now()
                 try:
                     start, end = self.consumer.get_watermark_offsets(TopicPartition(*split(p)), timeout=1)
-                except KafkaException:
+                except KafkaException as error:
+                    self.run.event("unlisted", b=began, w=self.worker.number, p=p, error=str(error))
                     break
                 self.run.event("list", b=began, w=self.worker.number, p=p, start=start, end=end)
                 self.run.control.done(self.worker.number, p)
