@@ -123,6 +123,7 @@ pub struct MetadataNode {
     pub(crate) cluster_id: Uuid,
     pub(crate) voters: Arc<Vec<BrokerId>>,
     pub(crate) peers: Peers,
+    /// When it began to start: whatever this node acknowledged before is older.
     pub(crate) started: Monotonic,
     /// There was a leader before this start: it may be owed a lease.
     pub(crate) had_leader: bool,
@@ -140,6 +141,7 @@ impl MetadataNode {
     /// # Errors
     /// When log, vote or snapshot cannot be read, or openraft refuses.
     pub async fn start(env: Env, storage: Storage, options: Options) -> Result<Self, StartError> {
+        let started = env.clock.monotonic();
         let config = settings::config(options.times, options.kept)?;
         let flushes = Arc::new(Flushes::default());
         let log = storage.open_log(
@@ -164,7 +166,7 @@ impl MetadataNode {
         let snapshot_end = committed.borrow().end();
         let recovered_end = store.recovered_committed_end().await?.max(snapshot_end);
         let id = node_of(options.node_id);
-        let (started, had_leader) = (env.clock.monotonic(), store.had_leader());
+        let had_leader = store.had_leader();
         let network = Network::new(env.clone(), options.peers.clone());
         let raft = Raft::new(id, config, network, store.clone(), state);
         let raft = seeded(&env.rng, raft).await?;
