@@ -46,6 +46,7 @@ mod producer_state;
 mod producers;
 mod read;
 mod recovery;
+mod replay;
 mod retention;
 mod segment;
 mod sizes;

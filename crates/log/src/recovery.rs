@@ -12,31 +12,29 @@
 //!   cut away.
 //! - Recovery writes nothing that counts, so it may be interrupted and begun again at any point.
 //! - The time it takes does not depend on the size of segments.
+//!
+//! **Not here:** what the records say (`replay`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use chronik_env::{DirEntry, Env, OpenMode};
-use chronik_journal::{Flushed, LogId, Lsn, Record, RecoveredLog};
-use chronik_protocol::batch::BatchHeader;
+use chronik_journal::{Flushed, LogId, RecoveredLog};
 use chronik_types::{Offset, TopicPartition};
 
-use crate::bugs;
 use crate::checkpoint;
 use crate::config::LogConfig;
 use crate::cut::find_boundary;
 use crate::deletion::Deletion;
 use crate::dirs::{Dirs, dir_name};
 use crate::error::{DiskError, LogError};
-use crate::leader_epochs::LeaderEpochs;
 use crate::log::{State, Written};
+use crate::replay::{Replayed, replay};
 use crate::segment::{
     PRODUCER_SUFFIXES, SEGMENT_SUFFIXES, Segment, Segments, parse_file_name, path_of,
 };
 use crate::storage::Shared;
-use crate::tail::{Tail, TailBatch};
 
 /// Logs found in the journal, not opened yet.
 pub(crate) type Parked = HashMap<TopicPartition, (LogId, RecoveredLog)>;
@@ -71,19 +69,6 @@ pub(crate) fn park(
     (parked, deletions)
 }
 
-/// What the journal's records make of a log.
-#[derive(Debug)]
-struct Replayed {
-    start: Offset,
-    end: Offset,
-    epochs: LeaderEpochs,
-    tail: Tail,
-    /// Up to where segments still count.
-    flushed_end: Offset,
-    reset: bool,
-    lsn: Lsn,
-}
-
 /// Builds the state of a log.
 pub(crate) fn recover(
     shared: &Arc<Shared>,
@@ -104,95 +89,16 @@ pub(crate) fn recover(
     written.durable_lsn = replayed.lsn;
     written.oldest_unflushed = recovered.records.first().map(|(lsn, _)| *lsn);
     written.rebuild_producers(replayed.end, shared.env.clock.wall().0);
-    let high_watermark = flushed.high_watermark.max(replayed.start).min(replayed.end);
     Ok(State {
         config,
         start: replayed.start,
         end: replayed.end,
         durable: replayed.end,
-        high_watermark,
+        high_watermark: replayed.high_watermark,
         epochs: replayed.epochs,
         gone: false,
         written: Some(written),
     })
-}
-
-fn replay(partition: TopicPartition, recovered: &RecoveredLog) -> Result<Replayed, LogError> {
-    let flushed = recovered.flushed.clone().unwrap_or_default();
-    let mut log = Replayed {
-        start: flushed.start,
-        end: flushed.end,
-        epochs: LeaderEpochs::from_entries(&flushed.epochs),
-        tail: Tail::default(),
-        flushed_end: flushed.end,
-        reset: false,
-        lsn: flushed.lsn,
-    };
-    for (lsn, record) in &recovered.records {
-        log.lsn = log.lsn.max(*lsn);
-        log.apply(partition, record)?;
-    }
-    log.start = log.start.min(log.end);
-    Ok(log)
-}
-
-impl Replayed {
-    fn apply(&mut self, partition: TopicPartition, record: &Record) -> Result<(), LogError> {
-        match record {
-            Record::Append { base_offset, batch, .. } => {
-                self.append(partition, *base_offset, batch)?;
-            }
-            Record::TruncateTo { end } => {
-                if *end <= self.end && !bugs::drop_truncations() {
-                    self.tail.truncate(*end);
-                    self.end = *end;
-                    self.start = self.start.min(*end);
-                    self.flushed_end = self.flushed_end.min(*end);
-                    self.epochs.truncate_from_end(*end);
-                }
-            }
-            Record::ResetTo { start, epoch } => {
-                self.tail.clear();
-                self.start = *start;
-                self.end = *start;
-                self.flushed_end = *start;
-                self.reset = true;
-                self.epochs = LeaderEpochs::from_entries(&[(*epoch, *start)]);
-            }
-            Record::StartOffset { start } => {
-                self.start = self.start.max(*start);
-                self.epochs.truncate_from_start(*start);
-            }
-            Record::EpochStart { epoch, start } => {
-                self.epochs.assign(*epoch, *start);
-            }
-            Record::Flushed(_) | Record::Drop => {}
-        }
-        Ok(())
-    }
-
-    fn append(
-        &mut self,
-        partition: TopicPartition,
-        base: Offset,
-        batch: &Bytes,
-    ) -> Result<(), LogError> {
-        if base != self.end {
-            return Err(LogError::Gap { partition, end: self.end, found: base });
-        }
-        let unreadable = || LogError::Batch { partition, offset: base };
-        let header = BatchHeader::of(batch).map_err(|_| unreadable())?;
-        if header.base_offset != base || header.last_offset_delta < 0 {
-            return Err(unreadable());
-        }
-        // The journal hands out slices of its read buffers; one small batch would keep a whole
-        // buffer in memory until this log is flushed.
-        let bytes = Bytes::copy_from_slice(batch);
-        self.epochs.assign(header.leader_epoch, base);
-        self.end = header.next_offset();
-        self.tail.push(TailBatch::new(&header, bytes, batch.len()));
-        Ok(())
-    }
 }
 
 /// The log's files as the journal has them.

@@ -5,10 +5,19 @@
 //! durable and the last one submitted; so what was acknowledged is there, offsets are dense, nothing
 //! is invented, neither end is forgotten, and the producers are those of exactly these batches.
 
+mod appending;
+mod crashing;
+mod cutting;
+mod flushing;
+mod partition;
+mod producing;
+mod reading;
 mod reference;
+mod seen;
 mod world;
 
-pub use world::{Seen, run};
+pub use seen::Seen;
+pub use world::run;
 
 /// Runs seeds from `first` until there were `operations`, `per_seed` each. `CHRONIK_SEED` in the
 /// environment replays one seed only; `CHRONIK_FIRST_SEED` and `CHRONIK_OPERATIONS` ask for others, and

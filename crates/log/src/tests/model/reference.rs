@@ -37,6 +37,7 @@ pub type Ended = (i64, i64, i64, bool);
 pub struct State {
     pub start: i64,
     pub end: i64,
+    pub high_watermark: i64,
     /// Those at and above the start; the first may reach below it.
     pub batches: VecDeque<Arc<Batch>>,
     pub epochs: Vec<(i32, i64)>,
@@ -72,6 +73,7 @@ impl State {
             ends_at = ends_at.min(self.batches.pop_back().unwrap().base);
         }
         self.end = ends_at;
+        self.high_watermark = self.high_watermark.min(ends_at);
         self.epochs.retain(|(_, start)| *start < self.end);
     }
 
@@ -79,6 +81,7 @@ impl State {
         *self = Self {
             start,
             end: start,
+            high_watermark: start,
             epochs: vec![(epoch, start)],
             written: true,
             ..Self::default()
@@ -87,6 +90,7 @@ impl State {
 
     pub fn set_start(&mut self, start: i64) {
         self.start = start;
+        self.high_watermark = self.high_watermark.max(start);
         while self.batches.front().is_some_and(|batch| batch.last < start) {
             let batch = self.batches.pop_front().unwrap();
             fold(&mut self.folded, &mut self.folded_ended, &batch);
@@ -106,7 +110,8 @@ impl State {
         (producers, ended)
     }
 
-    pub fn last_stable(&self, high_watermark: i64) -> i64 {
+    pub fn last_stable(&self) -> i64 {
+        let high_watermark = self.high_watermark;
         let (producers, ended) = self.producers();
         let open = producers.values().filter_map(|producer| producer.open);
         let undecided = ended.iter().filter(|(_, _, marker, _)| *marker >= high_watermark);
