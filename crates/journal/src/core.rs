@@ -179,10 +179,11 @@ impl Core {
 
     /// Takes what fits in one group, beginning a new file when the first does not fit any more.
     fn assemble(&mut self) -> Result<Option<Group>, Trouble> {
-        if self.files.current.is_none() && !self.staged.is_empty() {
+        let frees = self.files.current.is_none() && self.can_free();
+        if self.files.current.is_none() && (frees || !self.staged.is_empty()) {
             self.begin_next_file(0)?;
         }
-        if let Some(group) = self.gather() {
+        if let Some(group) = self.gather(frees) {
             return Ok(Some(group));
         }
         let mut wanted = None;
@@ -192,7 +193,19 @@ impl Core {
         });
         let Some(wanted) = wanted else { return Ok(None) };
         self.begin_next_file(FRAME_BYTES + wanted)?;
-        Ok(self.gather())
+        Ok(self.gather(false))
+    }
+
+    /// Whether space is wanted.
+    fn is_filling(&self) -> bool {
+        self.files.used() > self.shared.options.max_bytes / 2 || self.shared.queue.lock().refused
+    }
+
+    /// Whether the oldest file could go if only a group were written: at the start of a run, after
+    /// crashes that have filled the journal, all may be refused who would write one.
+    fn can_free(&self) -> bool {
+        let Some(oldest) = self.files.live.front() else { return false };
+        self.is_filling() && !self.shared.table.lock().has_unflushed(oldest.sequence)
     }
 
     fn vote_bytes(&self) -> usize {
@@ -224,7 +237,8 @@ impl Core {
         Some(builder)
     }
 
-    fn gather(&mut self) -> Option<Group> {
+    /// A group of what fits; an empty one only if it `frees` files by being there.
+    fn gather(&mut self, frees: bool) -> Option<Group> {
         let mut builder = self.builder()?;
         let room = self.files.room() as usize;
         let group_max = (self.shared.options.group_bytes_max as usize).min(room);
@@ -237,7 +251,7 @@ impl Core {
             taken += 1;
             self.put(&mut builder, submission);
         }
-        (taken > 0 || repeats).then(|| builder.finish())
+        (taken > 0 || repeats || frees).then(|| builder.finish())
     }
 
     /// Repeats flush facts that stand in the oldest file, when nothing else keeps that file and
@@ -247,8 +261,7 @@ impl Core {
         if self.files.is_current(oldest.sequence) {
             return false;
         }
-        let wanted = self.files.used() > self.shared.options.max_bytes / 2
-            || self.shared.queue.lock().refused;
+        let wanted = self.is_filling();
         let Some(current) = self.files.current.as_ref().filter(|_| wanted) else { return false };
         let mut table = self.shared.table.lock();
         if table.has_unflushed(oldest.sequence) || crate::bugs::forget_facts() {

@@ -27,6 +27,16 @@ impl Journal {
         self.shared.try_reserve(class, bytes)
     }
 
+    /// Reserves space for a `Flushed` or a `Drop`: never refused because the journal is full, since
+    /// it is what empties it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::TooLarge`] and [`Refused::Stopped`].
+    pub fn reserve_to_free(&self, bytes: usize) -> Result<Reservation, Refused> {
+        self.shared.reserve_to_free(bytes)
+    }
+
     /// A new id for a replica of `partition`.
     #[must_use]
     pub fn new_log(&self, partition: TopicPartition) -> LogId {

@@ -27,6 +27,13 @@ struct LastGroup {
     bytes: Bytes,
 }
 
+impl LastGroup {
+    /// Where the next group would begin.
+    fn end(&self) -> u32 {
+        self.position.saturating_add(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX))
+    }
+}
+
 /// What a scan found.
 pub struct Scan {
     pub directory: Directory,
@@ -168,9 +175,11 @@ impl Scan {
     }
 
     /// Makes durable what the scan counted: a process may have died between a write and its sync,
-    /// and the page cache, or a device's own, is no disk.
-    pub fn make_durable(&self, disk: &dyn Disk, options: &Options) -> Result<(), OpenError> {
-        let Some(newest) = self.directory.live.values().next_back() else { return Ok(()) };
+    /// and the page cache, or a device's own, is no disk. Gives back what the newest file does not
+    /// need, since it is never written to again: otherwise every crash would cost a whole file, and a
+    /// few in a row would fill the journal with nothing.
+    pub fn make_durable(&mut self, disk: &dyn Disk, options: &Options) -> Result<(), OpenError> {
+        let Some(newest) = self.directory.live.values_mut().next_back() else { return Ok(()) };
         let dir = &options.dir;
         disk.sync_dir(dir).map_err(|error| OpenError::Io { path: dir.clone(), error })?;
         if crate::bugs::trust_the_page_cache() {
@@ -182,6 +191,11 @@ impl Scan {
         file.write_all_at(&[IoSlice::new(&newest.header.encode())], 0).map_err(io)?;
         if let Some(last) = &self.last {
             file.write_all_at(&[IoSlice::new(&last.bytes)], last.position.into()).map_err(io)?;
+        }
+        let end = self.last.as_ref().map_or(HEADER_BYTES, LastGroup::end);
+        if !self.skipped && newest.bytes > end {
+            file.set_len(end.into()).map_err(io)?;
+            newest.bytes = end;
         }
         file.sync_data().map_err(io)
     }

@@ -26,9 +26,8 @@ const OVERHEAD_BYTES: u64 = 512;
 /// that clients cannot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
-    /// The metadata log, votes, and the facts about logs that free space: `Flushed`, `Drop`,
-    /// `StartOffset`. Drained first; refused only when `reserve_bytes` beyond `max_bytes` are in use:
-    /// a journal that crashes have filled is emptied by flushes, and those need its facts.
+    /// The metadata log, and facts about logs. Drained first; refused only when `reserve_bytes`
+    /// beyond `max_bytes` are in use.
     Metadata,
     /// Internal topics.
     Internal,
@@ -177,6 +176,20 @@ impl Shared {
         class: Class,
         bytes: usize,
     ) -> Result<Reservation, Refused> {
+        self.reserve(bytes, |queue, cost| self.judge(class, queue, cost))
+    }
+
+    /// For facts that let files go: however full the journal is, it must be possible to empty it.
+    /// They are few, because each stands for data that was admitted before.
+    pub fn reserve_to_free(self: &Arc<Self>, bytes: usize) -> Result<Reservation, Refused> {
+        self.reserve(bytes, |_, _| Ok(()))
+    }
+
+    fn reserve(
+        self: &Arc<Self>,
+        bytes: usize,
+        judge: impl FnOnce(&mut Queue, u64) -> Result<(), Refused>,
+    ) -> Result<Reservation, Refused> {
         let cost = cost(bytes);
         let mut queue = self.queue.lock();
         if queue.phase != Phase::Running {
@@ -185,21 +198,25 @@ impl Shared {
         if cost > self.submission_bytes_max() {
             return Err(Refused::TooLarge);
         }
-        if class != Class::Metadata && (queue.waiting_for_space || self.disk_is_low(&mut queue)) {
+        if let Err(refused) = judge(&mut queue, cost) {
+            queue.refused = true;
+            return Err(refused);
+        }
+        queue.reserved = queue.reserved.saturating_add(cost);
+        Ok(Reservation { shared: Arc::clone(self), cost })
+    }
+
+    /// Whether there is room for this class.
+    fn judge(&self, class: Class, queue: &mut Queue, cost: u64) -> Result<(), Refused> {
+        if class != Class::Metadata && (queue.waiting_for_space || self.disk_is_low(queue)) {
             // Internal topics may go on at the floor, until a write really waits.
-            let goes_on = matches!(class, Class::Metadata | Class::Internal);
+            let goes_on = class == Class::Internal;
             if !goes_on || queue.waiting_for_space {
-                queue.refused = true;
                 return Err(Refused::DiskFull);
             }
         }
         let wanted = queue.used.saturating_add(queue.reserved).saturating_add(cost);
-        if wanted > self.limit(class) {
-            queue.refused = true;
-            return Err(Refused::JournalFull);
-        }
-        queue.reserved = queue.reserved.saturating_add(cost);
-        Ok(Reservation { shared: Arc::clone(self), cost })
+        if wanted > self.limit(class) { Err(Refused::JournalFull) } else { Ok(()) }
     }
 
     /// Whether the filesystem is below its floor; looks at most once per [`FREE_SPACE_AGE`].

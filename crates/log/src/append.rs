@@ -217,7 +217,7 @@ impl Log {
             }
         };
         let records = placed.iter().map(|(placed, _)| placed.record()).collect();
-        self.shared.journal.submit(reservation, self.class, written.id, records);
+        self.shared.submit(reservation, self.class, written, records);
         let now = self.shared.env.clock.wall().0;
         for (placed, marker) in placed {
             let header = placed.header;

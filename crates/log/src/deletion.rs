@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chronik_journal::{Class, Record};
+use chronik_journal::Class;
 use chronik_types::TopicPartition;
 
 use crate::dirs::{DELETE_SUFFIX, STRAY_SUFFIX};
@@ -74,8 +74,7 @@ impl Storage {
         }
         let Some(written) = &mut state.written else { return Ok(()) };
         let id = written.id;
-        let ticket =
-            shared.submit_fact(log.class, written, Record::Drop).map_err(LogError::NoRoom)?;
+        let ticket = shared.submit_drop(log.class, written).map_err(LogError::NoRoom)?;
         let dir = written.segments.dir.clone();
         if let Some(oldest) = written.oldest_unflushed.take() {
             shared.dirty.remove(oldest, id);
@@ -120,8 +119,7 @@ impl Storage {
         if let Some(dir) = written.segments.dir.take() {
             shared.retire_dir(&dir, STRAY_SUFFIX)?;
         }
-        let ticket =
-            shared.submit_fact(log.class, written, Record::Drop).map_err(LogError::NoRoom)?;
+        let ticket = shared.submit_drop(log.class, written).map_err(LogError::NoRoom)?;
         written.tail.clear();
         written.memory.resize(0);
         drop(state);

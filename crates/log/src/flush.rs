@@ -267,10 +267,11 @@ impl Shared {
 
     /// Copies the little that is unflushed of a quiet log to the journal's head, if it is little
     /// and quiet: as one group with the fact that the originals are obsolete. Says how many bytes.
-    fn copy_forward(&self, log: &Arc<Log>, room: usize) -> Option<usize> {
+    /// What is still on its way to the disk would be replayed before the copies, out of its order.
+    pub(crate) fn copy_forward(&self, log: &Arc<Log>, room: usize) -> Option<usize> {
         let mut state = log.lock();
         let flushed_end = state.flushed_end();
-        let State { end, durable, start, high_watermark, epochs, written, gone, .. } = &mut *state;
+        let State { end, start, high_watermark, epochs, written, gone, .. } = &mut *state;
         let (end, start) = (*end, *start);
         let written = written.as_mut()?;
         let bytes = written.tail.bytes(flushed_end, end);
@@ -280,7 +281,7 @@ impl Shared {
             && self.dirs.is_unfinished(&dir_name(&log.topic, log.partition.partition));
         let clean =
             written.segments.stale.is_empty() && !written.segments.cut_unproved && !unfinished;
-        let quiet = *durable == end && written.cut_is_durable() && clean && !*gone;
+        let quiet = written.is_settled() && clean && !*gone;
         let little = bytes < self.options.flush_small_bytes && bytes <= room && bytes > 0;
         if !quiet || !little {
             return None;
@@ -410,7 +411,7 @@ impl Log {
             None => written.segments.active_segment(),
         };
         let records = vec![Record::Flushed(fact)];
-        let ticket = self.shared.journal.submit(reservation, self.class, written.id, records);
+        let ticket = self.shared.submit(reservation, self.class, written, records);
         written.fact_tickets.push(ticket);
         written.flush_ticket = ticket;
         written.segments.forget_removed(&plan.stale);

@@ -113,6 +113,8 @@ pub(crate) struct Written {
     pub(crate) durable_lsn: Lsn,
     /// The submission whose records are the last durable ones.
     pub(crate) durable_ticket: u64,
+    /// The last submission.
+    pub(crate) submitted_ticket: u64,
     /// The first durable record that no flush covers: what pins the journal.
     pub(crate) oldest_unflushed: Option<Lsn>,
     /// The first record that became durable after the running flush was planned.
@@ -146,6 +148,7 @@ impl Written {
             segments: Segments::empty(start),
             durable_lsn: Lsn::ZERO,
             durable_ticket: 0,
+            submitted_ticket: 0,
             oldest_unflushed: None,
             oldest_after_plan: None,
             cut_ticket: 0,
@@ -156,6 +159,11 @@ impl Written {
             fact_tickets: Vec::new(),
             generation: Arc::new(AtomicU64::new(0)),
         }
+    }
+
+    /// Whether everything submitted so far is durable.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.durable_ticket >= self.submitted_ticket
     }
 
     /// Whether every truncation and reset so far is durable.

@@ -180,7 +180,13 @@ impl Shared {
 
     /// Room for FLUSHED.
     pub(crate) fn reserve_fact(&self, fact: &Flushed) -> Result<Reservation, Refused> {
-        self.journal.try_reserve(Class::Metadata, flushed_bytes(fact))
+        self.journal.reserve_to_free(flushed_bytes(fact))
+    }
+
+    /// Journals that a log is gone.
+    pub(crate) fn submit_drop(&self, class: Class, written: &mut Written) -> Result<u64, Refused> {
+        let reservation = self.journal.reserve_to_free(fact_bytes(&Record::Drop))?;
+        Ok(self.submit(reservation, class, written, vec![Record::Drop]))
     }
 
     pub(crate) fn submit_facts(
@@ -191,7 +197,19 @@ impl Shared {
     ) -> Result<u64, Refused> {
         let bytes = records.iter().map(fact_bytes).sum();
         let reservation = self.journal.try_reserve(Class::Metadata, bytes)?;
-        Ok(self.journal.submit(reservation, class, written.id, records))
+        Ok(self.submit(reservation, class, written, records))
+    }
+
+    /// Journals what there is room for.
+    pub(crate) fn submit(
+        &self,
+        reservation: Reservation,
+        class: Class,
+        written: &mut Written,
+        records: Vec<Record>,
+    ) -> u64 {
+        written.submitted_ticket = self.journal.submit(reservation, class, written.id, records);
+        written.submitted_ticket
     }
 
     /// Wakes the flush if memory or the journal fill up, or somebody waits for room.
@@ -331,6 +349,8 @@ impl Storage {
         drop(tables);
         if let (Some(lsn), Some(id)) = (oldest, id) {
             shared.dirty.insert(lsn, id, &log);
+            // Every run begins in a journal file of its own; after many short ones it is time.
+            shared.feel_pressure();
         }
         Ok(log)
     }
@@ -508,8 +528,6 @@ impl Prepared {
             stopped: watch::channel(None).0,
             locks: Mutex::new(locks),
         };
-        // Every run begins in a journal file of its own; after many short ones there is little room.
-        shared.feel_pressure();
         (Storage { shared: Arc::new(shared) }, report)
     }
 }

@@ -1,3 +1,4 @@
+mod copying;
 mod model;
 
 use crate::bugs;
@@ -29,6 +30,15 @@ fn nothing_acknowledged_is_lost_and_nothing_is_invented() {
         ("transactions", seen.transactions),
     ] {
         assert!(count > 10, "the run saw too few {what}: {seen:?}");
+    }
+}
+
+#[test]
+fn however_often_it_crashes_one_run_empties_the_journal() {
+    for seed in 1..=2 {
+        if let Err(what) = model::crash_loop(seed, 200) {
+            panic!("seed {seed}: {what}");
+        }
     }
 }
 

@@ -31,3 +31,12 @@ fn what_once_was_lost_is_there() {
         }
     }
 }
+
+#[test]
+fn however_often_it_crashes_one_run_empties_the_journal() {
+    for seed in 100..104 {
+        if let Err(what) = model::crash_loop(seed, 300) {
+            panic!("seed {seed}: {what}");
+        }
+    }
+}

@@ -142,6 +142,75 @@ fn a_journal_that_is_full_takes_the_facts_that_empty_it() {
 }
 
 #[test]
+fn however_full_the_journal_is_what_empties_it_goes_in() {
+    let mut rig = Rig::new(1);
+    let (log, journal) = (rig.new_log(), rig.journal());
+    let mut offset = 0;
+    while let Ok(reservation) = journal.try_reserve(Class::Metadata, 20_000) {
+        let record = append(offset, batch(offset, 20_000));
+        journal.submit(reservation, Class::Metadata, log, vec![record]);
+        rig.step();
+        offset += 1;
+    }
+    let all = rig.reports.lock().groups.last().unwrap().lsn;
+    let reservation = journal.reserve_to_free(100).unwrap();
+    journal.submit(reservation, Class::Metadata, log, vec![flushed(all, offset)]);
+    rig.step();
+    assert!(journal.stats().used_bytes <= 64 << 10, "{:?}", journal.stats());
+    assert!(journal.try_reserve(Class::Client, 20_000).is_ok());
+}
+
+/// Every start takes a file of its own: a crash must not leave a whole one behind.
+#[test]
+fn a_crash_costs_what_was_written() {
+    let mut rig = Rig::new(1);
+    let log = rig.new_log();
+    for offset in 0..30 {
+        rig.submit(log, vec![append(offset, batch(offset, 8))]);
+        rig.step();
+        let kind = if offset % 2 == 0 { CrashKind::PowerCut } else { CrashKind::Process };
+        let recovery = rig.reopen(kind);
+        assert_eq!(recovery.logs[&log].records.len() as i64, offset + 1);
+        assert_eq!(rig.journal().stats().used_bytes, (offset as u64 + 1) * (8 << 10));
+    }
+}
+
+/// A disk that fails whenever the first group of a run is written leaves a file each time.
+#[test]
+fn a_journal_full_of_files_that_hold_nothing_frees_itself() {
+    let mut rig = Rig::new(1);
+    let log = rig.new_log();
+    rig.submit(log, vec![append(0, batch(0, 8))]);
+    rig.step();
+    let last = rig.reports.lock().groups.last().unwrap().lsn;
+    rig.submit(log, vec![flushed(last, 1)]);
+    rig.step();
+    for _ in 0..200 {
+        rig.reopen(CrashKind::PowerCut);
+        let Ok(reservation) = rig.journal().try_reserve(Class::Metadata, 0) else { break };
+        rig.journal().submit(reservation, Class::Metadata, log, vec![append(1, batch(1, 8))]);
+        let mut headed = false;
+        rig.disk.set_hook(move |call| {
+            let is_write = call.kind == CallKind::Write;
+            let fails = is_write && headed && call.position > 0;
+            headed |= is_write && call.position == 0 && call.bytes <= 4_096;
+            if fails { Fault::Fail(5) } else { Fault::None }
+        });
+        assert_eq!(rig.core.step(), Step::Stopped);
+        rig.disk.clear_faults();
+    }
+    assert_eq!(
+        rig.journal().try_reserve(Class::Metadata, 0).err(),
+        Some(Refused::JournalFull),
+        "the journal is not full"
+    );
+    while rig.core.step() == Step::Durable {}
+    assert!(rig.journal().stats().used_bytes <= 64 << 10, "{:?}", rig.journal().stats());
+    let recovery = rig.reopen(CrashKind::PowerCut);
+    assert_eq!(recovery.logs[&log].flushed.as_ref().map(|flushed| flushed.end), Some(Offset(1)));
+}
+
+#[test]
 fn a_reservation_is_given_back_in_parts_or_whole() {
     let rig = Rig::new(1);
     let journal = rig.journal();

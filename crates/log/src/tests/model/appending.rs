@@ -51,7 +51,7 @@ impl World {
             self.storage().try_admit(class, bytes.len() * (1 + usize::from(self.chance(2)) * 2))
         else {
             self.seen.refused_admissions += 1;
-            if self.chance(3) {
+            if !self.in_crash_loop && self.chance(3) {
                 // As the broker's flush task would.
                 let _ = self.settle();
                 self.storage().flush_round();

@@ -17,7 +17,7 @@ mod seen;
 mod world;
 
 pub use seen::Seen;
-pub use world::run;
+pub use world::{crash_loop, run};
 
 /// Runs seeds from `first` until there were `operations`, `per_seed` each. `CHRONIK_SEED` in the
 /// environment replays one seed only; `CHRONIK_FIRST_SEED` and `CHRONIK_OPERATIONS` ask for others, and

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chronik_env::{CrashKind, Env, ManualClock, Rng, SimDisk};
-use chronik_journal::Core;
+use chronik_journal::{Class, Core};
 use chronik_log::{Completions, LogConfig, Options, Storage};
 use chronik_types::{BrokerId, DirectoryId, Timestamp, Uuid};
 
@@ -24,6 +24,8 @@ pub(super) struct World {
     pub(super) storage: Option<(Storage, Completions, Core)>,
     pub(super) partitions: Vec<Partition>,
     pub(super) next_value: u64,
+    /// Nothing flushes but what this says.
+    pub(super) in_crash_loop: bool,
     pub(super) seen: Seen,
 }
 
@@ -39,6 +41,36 @@ pub fn run(seed: u64, operations: u64) -> Result<Seen, String> {
     }
     world.crash(CrashKind::PowerCut);
     world.reopen(false)?;
+    Ok(world.seen)
+}
+
+/// Crashes so many times in a row that nothing is ever flushed, in a journal of 2 MB; then one run
+/// must empty it. The error says what did not hold.
+pub fn crash_loop(seed: u64, crashes: u64) -> Result<Seen, String> {
+    let mut world = World::new(seed);
+    world.reopen(false)?;
+    world.in_crash_loop = true;
+    for run in 0..crashes {
+        let run_of = |what| format!("run {run}: {what}");
+        for _ in 0..world.rng.below(4) {
+            world.seen.operations += 1;
+            world.hurried_step().map_err(run_of)?;
+        }
+        world.crash_now();
+        world.reopen(true).map_err(run_of)?;
+    }
+    world.in_crash_loop = false;
+    for _ in 0..100 {
+        world.flush(false)?;
+        world.settle()?;
+    }
+    let used = world.storage().stats().journal.used_bytes;
+    if used > World::options().journal.max_bytes / 2 {
+        return Err(format!("the journal still has {used} bytes in use"));
+    }
+    if world.storage().try_admit(Class::Client, 1_000).is_none() {
+        return Err("a client is refused".into());
+    }
     Ok(world.seen)
 }
 
@@ -71,6 +103,7 @@ impl World {
             storage: None,
             partitions: (0..LOGS).map(partition).collect(),
             next_value: 0,
+            in_crash_loop: false,
             seen: Seen::default(),
             rng,
         }
@@ -102,6 +135,20 @@ impl World {
         options.flush_small_bytes = 2 << 10;
         options.open_files_max = 8;
         options
+    }
+
+    /// What a run may come to between a start and the crash that follows.
+    fn hurried_step(&mut self) -> Outcome {
+        let at = self.rng.below(LOGS as u64) as usize;
+        match self.rng.below(10) {
+            0..3 => self.append(at),
+            3 => self.begin_epoch(at),
+            4 => self.append_transactional(at),
+            5 => self.set_start(at),
+            6 => self.truncate(at),
+            7 => self.settle(),
+            _ => self.journal_step(),
+        }
     }
 
     pub(super) fn storage(&self) -> &Storage {
