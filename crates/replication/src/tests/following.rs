@@ -56,7 +56,8 @@ fn logs_are_cut_where_they_part() {
     let leader = [(1, 0), (3, 10), (6, 30)];
     assert_eq!(cuts(&leader, 40, vec![(1, 0), (2, 5), (4, 12), (5, 25)], 30), [12, 5]);
     // Nothing in common.
-    assert_eq!(cuts(&[(2, 0)], 9, vec![(1, 0)], 5), [0]);
+    let found = compare(Offset(0), Offset(9), &epochs(&[(2, 0)], 9), &log(0, 5, 1));
+    assert_eq!(found, Comparison::OutOfRange);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use chronik_protocol::validate::ValidBatch;
 use chronik_types::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 
 use super::reference::Batch;
-use super::world::{Outcome, World, said};
+use super::world::{JOURNAL_BYTES, Outcome, World, said};
 
 impl World {
     pub(super) fn timestamps(&self, count: usize) -> Vec<i64> {
@@ -196,7 +196,8 @@ impl World {
     pub(super) fn begin_epoch(&mut self, at: usize) -> Outcome {
         let partition = &mut self.partitions[at];
         let mut state = partition.now().clone();
-        let full = self.storage.as_ref().unwrap().0.stats().journal.used_bytes > 1_280 << 10;
+        let full =
+            self.storage.as_ref().unwrap().0.stats().journal.used_bytes > JOURNAL_BYTES / 6 * 5;
         if !state.written || full {
             // In memory only, until the first batch.
             return Ok(());

@@ -16,6 +16,8 @@ use super::seen::Seen;
 
 pub(super) const EIO: i32 = 5;
 pub(super) const LOGS: usize = 3;
+/// Bytes of the journal: so few that it fills up.
+pub(super) const JOURNAL_BYTES: u64 = 384 << 10;
 
 pub(super) struct World {
     pub(super) rng: Rng,
@@ -44,7 +46,7 @@ pub fn run(seed: u64, operations: u64) -> Result<Seen, String> {
     Ok(world.seen)
 }
 
-/// Crashes so many times in a row that nothing is ever flushed, in a journal of 2 MB; then one run
+/// Crashes so many times in a row that nothing is ever flushed, in a small journal; then one run
 /// must empty it. The error says what did not hold.
 pub fn crash_loop(seed: u64, crashes: u64) -> Result<Seen, String> {
     let mut world = World::new(seed);
@@ -65,7 +67,7 @@ pub fn crash_loop(seed: u64, crashes: u64) -> Result<Seen, String> {
         world.settle()?;
     }
     let used = world.storage().stats().journal.used_bytes;
-    if used > World::options().journal.max_bytes / 2 {
+    if used > JOURNAL_BYTES / 2 {
         return Err(format!("the journal still has {used} bytes in use"));
     }
     if world.storage().try_admit(Class::Client, 1_000).is_none() {
@@ -124,9 +126,9 @@ impl World {
             chronik_journal::Options::new("/data/journal".into(), cluster, BrokerId(1), directory);
         journal.file_bytes = 64 << 10;
         journal.first_file_bytes = 64 << 10;
-        journal.max_bytes = 1_536 << 10;
+        journal.max_bytes = JOURNAL_BYTES;
         journal.group_bytes_max = 16 << 10;
-        journal.reserve_bytes = 128 << 10;
+        journal.reserve_bytes = JOURNAL_BYTES / 4;
         journal.free_bytes_floor = 0;
         let dirs: Vec<PathBuf> = vec!["/data/a".into(), "/data/b".into()];
         let mut options = Options::new(dirs, journal);
@@ -167,7 +169,7 @@ impl World {
         let at = self.rng.below(LOGS as u64) as usize;
         let journal = self.storage().stats().journal.used_bytes;
         // What the broker's flush task would do: a run of crashes alone may fill the journal.
-        if journal > 1_024 << 10 || (journal > 768 << 10 && self.chance(8)) {
+        if journal > JOURNAL_BYTES / 3 * 2 || (journal > JOURNAL_BYTES / 2 && self.chance(8)) {
             self.flush(false)?;
             self.settle()?;
         }
