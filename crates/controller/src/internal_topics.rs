@@ -28,10 +28,11 @@ pub fn is_internal(name: &str) -> bool {
 }
 
 /// The topic of committed offsets, as it is created when a group first needs it. Replicas are
-/// capped at the active brokers: a single node must not wait for two that never come.
+/// capped at the brokers that the cluster has or is made for: a single node must not wait for two
+/// that never come, and the first node of three must not make a topic that only it has.
 #[must_use]
 pub fn consumer_offsets(options: &Options, image: &Image, topic_id: TopicId) -> CreatableTopic {
-    let factor = capped(options.number("offsets.topic.replication.factor"), image);
+    let factor = capped(options, "offsets.topic.replication.factor", image);
     let segment_bytes = options.number("offsets.topic.segment.bytes").max(SEGMENT_BYTES_MIN);
     CreatableTopic {
         name: CONSUMER_OFFSETS.to_owned(),
@@ -50,7 +51,7 @@ pub fn consumer_offsets(options: &Options, image: &Image, topic_id: TopicId) -> 
 /// The topic of transactions, as it is created when a transactional producer first needs it.
 #[must_use]
 pub fn transaction_state(options: &Options, image: &Image, topic_id: TopicId) -> CreatableTopic {
-    let factor = capped(options.number("transaction.state.log.replication.factor"), image);
+    let factor = capped(options, "transaction.state.log.replication.factor", image);
     let min_isr = options.number("transaction.state.log.min.isr").min(factor.into());
     let segment_bytes =
         options.number("transaction.state.log.segment.bytes").max(SEGMENT_BYTES_MIN);
@@ -74,10 +75,13 @@ fn configs(set: &[(&str, &str)]) -> NamedValues {
     set.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned()))).collect()
 }
 
-fn capped(replication_factor: i64, image: &Image) -> i16 {
-    let active = image.brokers().filter(|broker| broker.is_active()).count().max(1);
-    let wanted = i16::try_from(replication_factor).unwrap_or(i16::MAX);
-    wanted.min(i16::try_from(active).unwrap_or(i16::MAX))
+fn capped(options: &Options, key: &str, image: &Image) -> i16 {
+    // Where nodes are both, every voter is a broker, registered or soon to be.
+    let is_combined = options.list("process.roles").iter().any(|role| role == "broker");
+    let voters = if is_combined { options.list("controller.quorum.voters").len() } else { 0 };
+    let brokers = image.brokers().count().max(voters).max(1);
+    let wanted = i16::try_from(options.number(key)).unwrap_or(i16::MAX);
+    wanted.min(i16::try_from(brokers).unwrap_or(i16::MAX))
 }
 
 fn int(number: i64) -> i32 {

@@ -53,6 +53,14 @@ impl Options {
         }
     }
 
+    /// The elements of a list of this node's configuration, or its default.
+    pub(crate) fn list(&self, name: &str) -> Vec<String> {
+        match self.value(name) {
+            Some(Value::List(elements)) => elements,
+            _ => Vec::new(),
+        }
+    }
+
     pub(crate) fn flag(&self, name: &str) -> bool {
         self.value(name) == Some(Value::Bool(true))
     }

@@ -233,6 +233,16 @@ fn internal_topics_are_as_their_coordinators_need_them() {
     assert_eq!(refusal(cluster.create(caching)).0, InvalidConfig);
 }
 
+#[test]
+fn the_first_node_of_three_makes_no_topic_that_only_it_has() {
+    let voters = [("controller.quorum.voters", "1@a:1,2@b:1,3@c:1")];
+    let mut cluster = Cluster::with(1, &voters);
+    let options = cluster.controller.options().clone();
+    let offsets = crate::consumer_offsets(&options, &cluster.committed, id(1));
+    assert_eq!(offsets.replication_factor, 3);
+    assert_eq!(cluster.create(offsets).unwrap_err().code, InvalidReplicationFactor);
+}
+
 fn named(name: &str) -> TopicReference {
     TopicReference { name: Some(name.to_owned()), ..TopicReference::default() }
 }
