@@ -75,6 +75,11 @@ async fn follow_image(broker: Arc<Broker>) {
         let image = committed.borrow_and_update().image.clone();
         let changes = chronik_metadata::delta(&seen, &image);
         apply(&broker, &image, &changes).await;
+        for id in &changes.brokers {
+            if image.is_active(*id) && !seen.is_active(*id) {
+                Replication::follower_active(&broker, *id);
+            }
+        }
         seen = image;
     }
 }

@@ -318,6 +318,11 @@ impl Progress {
         self.led(Led::deadline);
     }
 
+    /// The broker of a follower is active again.
+    pub fn follower_active(&self) {
+        self.led(Led::follower_active);
+    }
+
     /// The controller has answered a proposal that was made in this epoch.
     pub fn alter_answered(&self, epoch: LeaderEpoch, answer: AlterAnswer<'_>) {
         self.led(|led| led.alter_answered(epoch, answer));

@@ -40,6 +40,7 @@ use std::time::Duration;
 
 use chronik_env::Clock;
 use chronik_log::Log;
+use chronik_metadata::Image;
 use chronik_peer::Peers;
 use chronik_replication::{LogPosition, PartitionSubscribe};
 use chronik_types::{BrokerId, LeaderEpoch, Offset, TopicPartition};
@@ -104,10 +105,31 @@ impl Replication {
     pub fn image_changed(broker: &Arc<Broker>, tp: TopicPartition, old_leader: Option<BrokerId>) {
         let this = &broker.replication;
         for session in this.leading.sessions() {
-            session.image_changed(tp);
+            session.image_changed(tp, is_missing(&broker.committed.borrow().image, &session, tp));
         }
         Follows::image_changed(broker, tp, old_leader);
     }
+
+    /// The broker of a follower is active again in the committed image: what it is missing from it
+    /// may be proposed for now, also where nobody writes.
+    pub fn follower_active(broker: &Broker, follower: BrokerId) {
+        let sessions = broker.replication.leading.sessions();
+        let Some(session) = sessions.iter().find(|session| session.follower == follower) else {
+            return;
+        };
+        let image = broker.committed.borrow().image.clone();
+        for tp in session.active(|tp| is_missing(&image, session, tp)) {
+            if let Some(partition) = broker.partitions.opened(tp) {
+                partition.progress.follower_active();
+            }
+        }
+    }
+}
+
+/// Whether a follower could be in the in-sync set of a partition, and is not.
+fn is_missing(image: &Image, session: &FollowerSession, tp: TopicPartition) -> bool {
+    image.is_active(session.follower)
+        && image.partition(tp).is_some_and(|state| !state.isr.contains(&session.follower))
 }
 
 impl Leading {

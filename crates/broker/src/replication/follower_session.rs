@@ -23,6 +23,8 @@ use chronik_types::{BrokerEpoch, BrokerId, ErrorCode, LeaderEpoch, Offset, Topic
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::EMPTY_LOG;
+
 /// See the module.
 pub(crate) struct FollowerSession {
     /// Who follows.
@@ -151,9 +153,13 @@ impl FollowerSession {
         self.state.lock().waiting.insert(request.tp, *request);
     }
 
-    /// The image has another state of this partition.
-    pub fn image_changed(&self, tp: TopicPartition) {
+    /// The image has another state of this partition. `is_missing`: the follower could be in its
+    /// in-sync set and is not.
+    pub fn image_changed(&self, tp: TopicPartition, is_missing: bool) {
         let mut state = self.state.lock();
+        if is_missing {
+            self.retry_idle(&mut state, tp);
+        }
         if let Some(request) = state.waiting.remove(&tp) {
             state.retrying.push(request);
             self.retry.notify_one();
@@ -185,6 +191,26 @@ impl FollowerSession {
         }
     }
 
+    /// The follower may be proposed for in-sync sets that it is missing from. What nobody has ever
+    /// written is subscribed anew for that, because it has no state here; returned are the others.
+    pub fn active(&self, is_missing: impl Fn(TopicPartition) -> bool) -> Vec<TopicPartition> {
+        let mut state = self.state.lock();
+        let idle: Vec<_> = state.idle.keys().copied().filter(|tp| is_missing(*tp)).collect();
+        for tp in idle {
+            self.retry_idle(&mut state, tp);
+        }
+        let with_log = state.outbox.subscriptions().map(|(tp, _)| tp);
+        with_log.filter(|tp| is_missing(*tp)).collect()
+    }
+
+    fn retry_idle(&self, state: &mut State, tp: TopicPartition) {
+        if let Some(Idle { leader_epoch, subscription }) = state.idle.get(&tp).copied() {
+            let log = EMPTY_LOG;
+            state.retrying.push(PartitionSubscribe { tp, leader_epoch, subscription, log });
+            self.retry.notify_one();
+        }
+    }
+
     /// The follower has everything below `durable`.
     pub fn acknowledged(&self, slot: Slot, subscription: SubscriptionId, durable: Offset) {
         let path = self.state.lock().outbox.acknowledged(slot, subscription, durable);
@@ -211,6 +237,7 @@ impl FollowerSession {
     pub fn unsubscribe(&self, tp: TopicPartition, subscription: SubscriptionId) -> bool {
         let mut state = self.state.lock();
         state.waiting.remove(&tp);
+        state.retrying.retain(|request| request.tp != tp || request.subscription != subscription);
         if state.idle.get(&tp).is_some_and(|idle| idle.subscription == subscription) {
             state.idle.remove(&tp);
         }

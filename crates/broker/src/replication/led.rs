@@ -182,6 +182,12 @@ impl Led {
         self.carry_out(effects)
     }
 
+    /// The broker of a follower is active again.
+    pub fn follower_active(&mut self) -> Moved {
+        let effects = self.leader.on_follower_active(self.now());
+        self.carry_out(effects)
+    }
+
     /// A deadline has come.
     pub fn deadline(&mut self) -> Moved {
         self.timer = None;

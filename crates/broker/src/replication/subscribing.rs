@@ -74,7 +74,7 @@ fn answer(
             if matches!(standing(broker, session, request), Standing::Behind) {
                 return true;
             }
-            session.image_changed(request.tp);
+            session.image_changed(request.tp, false);
             return true;
         }
         Standing::Refused(code) => {

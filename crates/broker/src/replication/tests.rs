@@ -259,6 +259,22 @@ async fn the_leader_of_idle_partitions_takes_back_who_was_away() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_fenced_without_being_gone_comes_back_to_idle_partitions_too() {
+    let cluster = Cluster::start(3, PATIENT).await;
+    let topic_id = cluster.create_topic("idle", 30, &[1, 2, 3]);
+    let written = TopicPartition { topic_id, partition: 3 };
+    let end = append(cluster.broker(1), written, "one").unwrap();
+    replicated(cluster.broker(1), written, end).await;
+    cluster.fence(2);
+    eventually("it is out", || isr(&cluster, written) == [1, 3]).await;
+    cluster.unfence(2);
+    for partition in 0..30 {
+        isr_becomes(&cluster, TopicPartition { topic_id, partition }, &[1, 2, 3]).await;
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_topic_that_is_deleted_has_no_log_anywhere() {
     let cluster = Cluster::start(3, PATIENT).await;
     let tp = first(cluster.create_topic("t", 1, &[1, 2, 3]));

@@ -41,6 +41,16 @@ pub(super) enum Proposing {
 }
 
 impl Leader {
+    /// A follower may be proposed that could not be before: its broker is active again. What failed
+    /// for that is tried anew at once.
+    pub fn on_follower_active(&mut self, now: Monotonic) -> Effects {
+        if matches!(self.proposing, Proposing::Backoff { .. }) {
+            self.proposing = Proposing::Idle;
+            self.failures = 0;
+        }
+        self.decide(now)
+    }
+
     /// The answer to the proposal in flight. What answers a proposal of another leader epoch says
     /// nothing about it, though it was this broker's too.
     pub fn on_alter_answer(
