@@ -10,6 +10,7 @@ import clusterfaults
 import diskfaults
 import kill9
 import powercut
+import rudeclient
 from cycles import Plan
 from rig import HERE, Failure, Missing, filesystems
 
@@ -74,6 +75,10 @@ def kafka_loses(options):
     print(f"    found, as it must be: {result.report.counts[powercut.checker.LOST_WRITE]} acknowledged records lost")
 
 
+def rude(options):
+    rudeclient.run(options.seed, keep=options.keep)
+
+
 def disk(name):
     def test(_):
         wrong = diskfaults.run(name)
@@ -86,6 +91,7 @@ def tests(level):
     """(name, function of the options) in the order of the run."""
     cycles = CYCLES[level]
     yield "the checker finds each anomaly", test_checker
+    yield "clients that misbehave harm nobody", rude
     yield "this machine's power cut takes what was not synced", lambda _: powercut.sample()
     for fs in filesystems() if level == "full" else ["ext4"]:
         yield f"{cycles} power cuts on {fs}", lambda options, fs=fs: cut(options, fs, cycles)

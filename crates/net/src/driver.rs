@@ -363,7 +363,7 @@ impl<'c, S: Service + ?Sized, Io: AsyncRead + AsyncWrite + Unpin> Driver<'c, S, 
             unsent: !self.outbound.is_empty(),
             in_flight: self.calling.is_some() || !self.responses.is_empty(),
             draining: !serving,
-            contended: self.memory.contended(),
+            contended: self.memory.contended() && self.inbound.holds_memory(),
         }
     }
 

@@ -1,19 +1,20 @@
 //! From bytes to frames: one connection's reading side.
 //!
 //! ```text
-//!  Length ──4 bytes──► FirstStep (waits for memory) ──► Body ──► frame
-//!                                                        │ ▲
-//!                              first step full, more due ▼ │ granted
-//!                                                      WholeFrame (waits for memory)
+//!  Length ──4 bytes──► Body ──complete──► frame
+//!                      │ ▲
+//!   full, without the  ▼ │ granted: the next step, or the whole
+//!   grant it needs   Waiting (for memory)
 //! ```
 //!
 //! Reads go into a buffer that all connections of a thread share, and from there into the frame's
 //! own allocation, so an idle connection holds no buffer. The rest of a frame longer than one read
-//! goes from the socket straight into its own allocation.
+//! goes from the socket straight into its own allocation. A frame that has hardly begun holds no
+//! grant: whoever sends half of a short one keeps nothing from the others.
 //!
 //! **Invariants**
-//! - A frame's buffer is covered by the grant it carries, and is exactly as long as the frame when
-//!   the frame is handed out.
+//! - A buffer longer than a short frame's is covered by the grant it carries. A frame that is handed
+//!   out is covered whole, and its buffer is exactly as long.
 //! - `backlog` holds what one read brought beyond the frame that was handed out; nothing is read
 //!   while it is not empty.
 
@@ -29,7 +30,10 @@ use std::{
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
-use crate::{Frame, MemoryPermit, RequestMemory, memory::FIRST_STEP};
+use crate::{
+    Frame, MemoryPermit, RequestMemory,
+    memory::{FIRST_STEP, SHORT_FRAME},
+};
 
 /// The fixed part of every request header: API key, version, correlation id.
 const FRAME_BYTES_MIN: usize = 8;
@@ -72,29 +76,52 @@ type Grant = Pin<Box<dyn Future<Output = MemoryPermit> + Send>>;
 
 enum State {
     Length { bytes: [u8; 4], filled: usize },
-    FirstStep { length: usize, grant: Grant },
     Body(Body),
-    WholeFrame { body: Body, grant: Grant },
+    Waiting { body: Body, grant: Grant },
 }
 
 struct Body {
     length: usize,
     bytes: BytesMut,
-    permit: MemoryPermit,
+    permit: Option<MemoryPermit>,
 }
 
 impl Body {
+    /// Nothing of it has arrived yet.
+    fn new(length: usize, capacity: usize) -> Self {
+        let bytes = BytesMut::with_capacity(length.min(capacity));
+        Self { length, bytes, permit: None }
+    }
+
     /// Bytes that the buffer can still take.
     fn room(&self) -> usize {
         self.bytes.capacity().min(self.length).saturating_sub(self.bytes.len())
     }
 
-    /// Exchanges the buffer for a larger one; exact, because the service keeps it.
-    fn grow(&mut self) {
-        let target = self.bytes.len().saturating_mul(4).max(UNDIVIDED_MAX).min(self.length);
-        let mut larger = BytesMut::with_capacity(target);
-        larger.extend_from_slice(&self.bytes);
-        self.bytes = larger;
+    /// Exchanges a full buffer for one as large as `permit` allows; exact, because the service
+    /// keeps it.
+    fn grow(&mut self, permit: MemoryPermit) {
+        let target = if self.length <= FIRST_STEP || !permit.covers_whole() {
+            self.length.min(FIRST_STEP)
+        } else {
+            self.bytes.len().saturating_mul(4).max(UNDIVIDED_MAX).min(self.length)
+        };
+        self.permit = Some(permit);
+        if target > self.bytes.len() {
+            let mut larger = BytesMut::with_capacity(target);
+            larger.extend_from_slice(&self.bytes);
+            self.bytes = larger;
+        }
+    }
+
+    /// The frame, if it is complete and covered whole.
+    fn into_frame(self) -> Result<Frame, Self> {
+        match self.permit {
+            Some(permit) if self.bytes.len() == self.length => {
+                Ok(Frame { bytes: self.bytes, permit })
+            }
+            permit => Err(Self { permit, ..self }),
+        }
     }
 }
 
@@ -140,7 +167,12 @@ impl Inbound {
 
     /// Whether reading pauses until other requests have given memory back.
     pub(crate) fn waits_for_memory(&self) -> bool {
-        matches!(self.state, State::FirstStep { .. } | State::WholeFrame { .. })
+        matches!(self.state, State::Waiting { .. })
+    }
+
+    /// Whether an incomplete frame keeps memory from others.
+    pub(crate) fn holds_memory(&self) -> bool {
+        matches!(&self.state, State::Body(body) if body.permit.is_some())
     }
 
     /// The next frame; `None` when the peer has ended its side.
@@ -224,38 +256,31 @@ impl Inbound {
                         self.state = State::Length { bytes, filled };
                         return Poll::Ready(Ok(None));
                     }
-                    self.state = self.begin(i32::from_be_bytes(bytes))?;
+                    self.state = self.begin(i32::from_be_bytes(bytes), input.len())?;
                 }
-                State::FirstStep { length, mut grant } => match grant.as_mut().poll(cx) {
-                    Poll::Ready(permit) => self.state = body(length, permit),
-                    Poll::Pending => {
-                        self.state = State::FirstStep { length, grant };
-                        return Poll::Pending;
-                    }
-                },
                 State::Body(mut body) => {
                     let (now, rest) = input.split_at(body.room().min(input.len()));
                     body.bytes.extend_from_slice(now);
                     *input = rest;
-                    if body.bytes.len() == body.length {
-                        self.frames += 1;
-                        let frame = Frame { bytes: body.bytes, permit: body.permit };
-                        return Poll::Ready(Ok(Some(frame)));
+                    match body.into_frame() {
+                        Ok(frame) => {
+                            self.frames += 1;
+                            return Poll::Ready(Ok(Some(frame)));
+                        }
+                        Err(body) if body.room() > 0 => {
+                            self.state = State::Body(body);
+                            return Poll::Ready(Ok(None));
+                        }
+                        Err(body) => self.state = self.enlarge(body),
                     }
-                    if body.room() > 0 {
-                        self.state = State::Body(body);
-                        return Poll::Ready(Ok(None));
-                    }
-                    self.state = self.enlarge(body);
                 }
-                State::WholeFrame { mut body, mut grant } => match grant.as_mut().poll(cx) {
+                State::Waiting { mut body, mut grant } => match grant.as_mut().poll(cx) {
                     Poll::Ready(permit) => {
-                        body.permit = permit;
-                        body.grow();
+                        body.grow(permit);
                         self.state = State::Body(body);
                     }
                     Poll::Pending => {
-                        self.state = State::WholeFrame { body, grant };
+                        self.state = State::Waiting { body, grant };
                         return Poll::Pending;
                     }
                 },
@@ -263,40 +288,41 @@ impl Inbound {
         }
     }
 
-    /// The state after the length of a frame is known.
-    fn begin(&self, announced: i32) -> Result<State, InboundError> {
+    /// The state after the length of a frame is known, of which `at_hand` bytes have been read.
+    fn begin(&self, announced: i32, at_hand: usize) -> Result<State, InboundError> {
         let length = usize::try_from(announced)
             .ok()
             .filter(|length| (FRAME_BYTES_MIN..=self.frame_bytes_max).contains(length))
             .ok_or(InboundError::Length(announced))?;
-        Ok(match self.memory.try_first_step(length) {
-            Some(permit) => body(length, permit),
-            None => {
-                let grant = Box::pin(Arc::clone(&self.memory).first_step(length));
-                State::FirstStep { length, grant }
-            }
-        })
-    }
-
-    /// The state after a frame's buffer is full and the frame is not complete.
-    fn enlarge(&self, mut body: Body) -> State {
-        if !body.permit.is_long() {
-            match self.memory.try_whole(body.length) {
-                Some(permit) => body.permit = permit,
-                None => {
-                    let grant = Box::pin(Arc::clone(&self.memory).whole(body.length));
-                    return State::WholeFrame { body, grant };
-                }
-            }
+        if at_hand < length.min(SHORT_FRAME) {
+            return Ok(State::Body(Body::new(length, SHORT_FRAME)));
         }
-        body.grow();
-        State::Body(body)
+        // Enough is there to ask at once, before anything is copied.
+        Ok(self.enlarge(Body::new(length, 0)))
     }
-}
 
-fn body(length: usize, permit: MemoryPermit) -> State {
-    let bytes = BytesMut::with_capacity(length.min(FIRST_STEP));
-    State::Body(Body { length, bytes, permit })
+    /// The state after a frame's buffer is full and the frame is not complete, or not covered.
+    fn enlarge(&self, mut body: Body) -> State {
+        let memory = &self.memory;
+        let granted = match body.permit.take() {
+            None => memory.try_first_step(body.length),
+            Some(permit) if permit.covers_whole() => Some(permit),
+            Some(first_step) => {
+                body.permit = Some(first_step);
+                memory.try_whole(body.length)
+            }
+        };
+        if let Some(permit) = granted {
+            body.grow(permit);
+            return State::Body(body);
+        }
+        let memory = Arc::clone(memory);
+        let grant: Grant = match body.permit {
+            None => Box::pin(memory.first_step(body.length)),
+            Some(_) => Box::pin(memory.whole(body.length)),
+        };
+        State::Waiting { body, grant }
+    }
 }
 
 /// Moves as many bytes as both sides allow; returns how many.

@@ -48,7 +48,9 @@ pub struct Options {
     pub frame_progress: Duration,
     /// See [`Self::frame_progress`].
     pub frame_bytes_min: u64,
-    /// The same while other connections wait for the memory that the frame holds.
+    /// The same while other connections wait for memory and the frame holds some.
+    pub frame_progress_contended: Duration,
+    /// See [`Self::frame_progress_contended`].
     pub frame_bytes_min_contended: u64,
     /// How long a frame may wait for memory.
     pub memory_wait: Duration,
@@ -73,7 +75,8 @@ impl Default for Options {
             send_queue_bytes_max: 1024 * 1024,
             frame_progress: Duration::from_secs(30),
             frame_bytes_min: 30 * 1024,
-            frame_bytes_min_contended: 30 * 64 * 1024,
+            frame_progress_contended: Duration::from_secs(4),
+            frame_bytes_min_contended: 4 * 64 * 1024,
             memory_wait: Duration::from_secs(60),
             send_stall: Duration::from_secs(60),
             drain: Duration::from_secs(10),

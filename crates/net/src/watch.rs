@@ -31,7 +31,7 @@ pub(crate) struct Observed {
     pub in_flight: bool,
     /// No more requests are taken.
     pub draining: bool,
-    /// Others wait for the memory that a long frame holds.
+    /// Others wait for memory, and the frame that has begun holds some.
     pub contended: bool,
 }
 
@@ -44,8 +44,27 @@ pub(crate) struct Watch {
     stalled: Duration,
     waiting: Duration,
     draining: Duration,
-    window: Duration,
-    window_received: u64,
+    window: Window,
+    window_contended: Window,
+}
+
+/// How much has come since when.
+#[derive(Clone, Copy, Debug, Default)]
+struct Window {
+    span: Duration,
+    received_before: u64,
+}
+
+impl Window {
+    /// Whether a window of `length` ends now and brought less than `due`.
+    fn ends_short(&mut self, length: Duration, due: u64, received: u64) -> bool {
+        if self.span < length {
+            return false;
+        }
+        let short = received - self.received_before < due;
+        *self = Self { span: Duration::ZERO, received_before: received };
+        short
+    }
 }
 
 #[derive(Debug)]
@@ -53,6 +72,7 @@ struct Rules {
     idle: Option<Duration>,
     frame_progress: Duration,
     frame_bytes_min: u64,
+    frame_progress_contended: Duration,
     frame_bytes_min_contended: u64,
     memory_wait: Duration,
     send_stall: Duration,
@@ -62,9 +82,14 @@ struct Rules {
 impl Rules {
     /// How often to look while something is under way.
     fn busy_period(&self) -> Duration {
-        let shortest =
-            self.frame_progress.min(self.memory_wait).min(self.send_stall).min(self.drain);
-        (shortest / 4).max(Duration::from_millis(1))
+        let deadlines = [
+            self.frame_progress,
+            self.frame_progress_contended,
+            self.memory_wait,
+            self.send_stall,
+            self.drain,
+        ];
+        (deadlines.into_iter().min().unwrap_or_default() / 4).max(Duration::from_millis(1))
     }
 
     /// How often to look otherwise.
@@ -81,6 +106,7 @@ impl Watch {
                 idle: options.connections_max_idle,
                 frame_progress: options.frame_progress,
                 frame_bytes_min: options.frame_bytes_min,
+                frame_progress_contended: options.frame_progress_contended,
                 frame_bytes_min_contended: options.frame_bytes_min_contended,
                 memory_wait: options.memory_wait,
                 send_stall: options.send_stall,
@@ -91,8 +117,8 @@ impl Watch {
             stalled: Duration::ZERO,
             waiting: Duration::ZERO,
             draining: Duration::ZERO,
-            window: Duration::ZERO,
-            window_received: 0,
+            window: Window::default(),
+            window_contended: Window::default(),
         }
     }
 
@@ -122,24 +148,23 @@ impl Watch {
     fn frame_too_slow(&mut self, elapsed: Duration, last: &Observed, now: &Observed) -> bool {
         let same_frame = now.mid_frame && last.mid_frame && now.frames == last.frames;
         let pauses = [now, last].iter().any(|seen| seen.waits_for_memory || seen.paused);
+        let afresh = Window { span: Duration::ZERO, received_before: now.received };
         if !same_frame || pauses {
-            self.window = Duration::ZERO;
-            self.window_received = now.received;
+            self.window = afresh;
+            self.window_contended = afresh;
             return false;
         }
-        self.window += elapsed;
-        if self.window < self.rules.frame_progress {
-            return false;
-        }
-        let due = if now.contended {
-            self.rules.frame_bytes_min_contended
+        if !(now.contended && last.contended) {
+            self.window_contended = afresh;
         } else {
-            self.rules.frame_bytes_min
-        };
-        let received = now.received - self.window_received;
-        self.window = Duration::ZERO;
-        self.window_received = now.received;
-        received < due
+            self.window_contended.span += elapsed;
+        }
+        self.window.span += elapsed;
+        let rules = &self.rules;
+        let (progress, due) = (rules.frame_progress, rules.frame_bytes_min);
+        let short = self.window.ends_short(progress, due, now.received);
+        let (progress, due) = (rules.frame_progress_contended, rules.frame_bytes_min_contended);
+        short | self.window_contended.ends_short(progress, due, now.received)
     }
 
     fn waited_too_long(&mut self, elapsed: Duration, last: &Observed, now: &Observed) -> bool {
@@ -177,6 +202,7 @@ mod tests {
             connections_max_idle: Some(Duration::from_secs(40)),
             frame_progress: Duration::from_secs(8),
             frame_bytes_min: 100,
+            frame_progress_contended: Duration::from_secs(4),
             frame_bytes_min_contended: 1000,
             memory_wait: Duration::from_secs(12),
             send_stall: Duration::from_secs(16),
@@ -213,8 +239,8 @@ mod tests {
         };
         assert_eq!(arriving(12, false), Some((8, CloseReason::SlowFrame)));
         assert_eq!(arriving(13, false), None);
-        assert_eq!(arriving(13, true), Some((8, CloseReason::SlowFrame)));
-        assert_eq!(arriving(125, true), None);
+        assert_eq!(arriving(249, true), Some((4, CloseReason::SlowFrame)));
+        assert_eq!(arriving(250, true), None);
     }
 
     #[test]

@@ -164,7 +164,7 @@ async fn short_frames_pass_while_long_ones_wait() {
 #[tokio::test(start_paused = true)]
 async fn frames_already_received_wait_for_memory_too() {
     let memory = RequestMemory::new(0, MIB);
-    let hogs: Vec<_> = std::iter::from_fn(|| memory.try_first_step(MIB)).collect();
+    let hogs: Vec<_> = std::iter::from_fn(|| memory.try_first_step(8)).collect();
     let mut bench = Bench::with_memory(Options::default(), memory);
     let requests: Vec<_> = (1..=100).map(|id| (Ask::Now, id)).collect();
     send(&mut bench.client, &requests).await;
@@ -172,6 +172,50 @@ async fn frames_already_received_wait_for_memory_too() {
     assert_eq!(bench.requests(), 0);
     drop(hogs);
     expect_ids(&mut bench.client, &(1..=100).collect::<Vec<_>>()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_beginnings_of_frames_keep_no_memory_from_others() {
+    let memory = RequestMemory::new(0, MIB);
+    let options = Options { socket_request_max_bytes: MIB, ..Options::default() };
+    let mut rude = Vec::new();
+    for n in 0..600 {
+        let mut bench = Bench::with_memory(options.clone(), Arc::clone(&memory));
+        let length = [100, 4_000, MIB - 8][n % 3];
+        bench.client.write_all(&request(Ask::Now, 1, &vec![0; length])[..50]).await.unwrap();
+        rude.push(bench);
+    }
+    let mut bench = Bench::with_memory(options, Arc::clone(&memory));
+    bench.client.write_all(&request(Ask::Now, 1, &vec![0; MIB - 8])).await.unwrap();
+    expect_ids(&mut bench.client, &[1]).await;
+    assert_eq!(memory.used(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_frames_that_hold_memory_give_way_to_those_who_wait_for_it() {
+    let memory = RequestMemory::new(0, MIB);
+    let frame = request(Ask::Now, 1, &[0; 60_000]);
+    let mut rude = Vec::new();
+    while memory.try_first_step(60_000).is_some() {
+        let mut bench = Bench::with_memory(Options::default(), Arc::clone(&memory));
+        bench.client.write_all(&frame[..10_000]).await.unwrap();
+        sleep(Duration::from_millis(1)).await;
+        rude.push(bench);
+    }
+    let start = Instant::now();
+    // A short one does not even wait.
+    let mut short = Bench::with_memory(Options::default(), Arc::clone(&memory));
+    send(&mut short.client, &[(Ask::Now, 1)]).await;
+    expect_ids(&mut short.client, &[1]).await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
+
+    let mut long = Bench::with_memory(Options::default(), memory);
+    long.client.write_all(&frame).await.unwrap();
+    expect_ids(&mut long.client, &[1]).await;
+    assert_passed(start, Duration::from_secs(4));
+    for bench in rude {
+        bench.expect_closed(CloseReason::SlowFrame).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
