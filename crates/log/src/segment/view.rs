@@ -236,7 +236,12 @@ impl SegmentView {
         let len = file.len().map_err(DiskError::io(&path))?;
         let in_file = len / offset_index::ENTRY_BYTES as u64;
         let entries = viewed.entries.map_or(in_file, |(entries, _)| entries.min(in_file));
-        offset_index::lookup(&*file, entries, target).map_err(DiskError::io(&path))
+        let position =
+            offset_index::lookup(&*file, entries, target).map_err(DiskError::io(&path))?;
+        if position > viewed.segment.bytes {
+            return Err(DiskError::corrupt(&path, 0, "an entry points behind the segment"));
+        }
+        Ok(position)
     }
 }
 

@@ -1,0 +1,132 @@
+//! Damaged files of a log: what is read from them is an error that names the file.
+
+#![allow(clippy::unwrap_used, reason = "a test, whose helpers clippy does not know as such")]
+
+use std::io::IoSlice;
+use std::path::Path;
+use std::sync::Arc;
+
+use chronik_env::{Disk as _, Env, ManualClock, OpenMode, Rng, SimDisk};
+use chronik_journal::{Class, Core, Step};
+use chronik_log::{
+    Completions, Log, LogConfig, LogListener, Options, Origin, Read, ReadLimit, Storage,
+};
+use chronik_protocol::batch::{BatchBuilder, TimestampType};
+use chronik_protocol::validate::{BatchRules, TopicCompression, ValidBatch, validate_batch};
+use chronik_types::{
+    BrokerId, DirectoryId, LeaderEpoch, Offset, Timestamp, TopicId, TopicPartition, Uuid,
+};
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+struct Nobody;
+
+impl LogListener for Nobody {
+    fn durable(&self, _: Offset) {}
+}
+
+struct Run {
+    storage: Storage,
+    completions: Completions,
+    core: Core,
+    log: Arc<Log>,
+}
+
+impl Run {
+    fn open(disk: SimDisk) -> Self {
+        let env = Env {
+            disk: Arc::new(disk),
+            clock: Arc::new(ManualClock::new(NOW)),
+            rng: Rng::from_seed(1),
+        };
+        let ids = (Uuid([1; 16]), BrokerId(1), DirectoryId(Uuid([2; 16])));
+        let mut journal =
+            chronik_journal::Options::new("/data/journal".into(), ids.0, ids.1, ids.2);
+        journal.file_bytes = 64 << 10;
+        journal.first_file_bytes = 64 << 10;
+        journal.max_bytes = 512 << 10;
+        journal.group_bytes_max = 16 << 10;
+        journal.reserve_bytes = 64 << 10;
+        journal.free_bytes_floor = 0;
+        let options = Options::new(vec!["/data/a".into()], journal);
+        let (storage, completions, _, core) = Storage::open_stepped(env, options).unwrap();
+        let config = LogConfig {
+            segment_bytes: 1_200,
+            index_interval_bytes: 200,
+            segment_index_bytes: 400,
+            ..LogConfig::default()
+        };
+        let partition = TopicPartition { topic_id: TopicId(Uuid([7; 16])), partition: 0 };
+        let log = storage
+            .open_log(partition, "t", Arc::new(config), Class::Client, Arc::new(Nobody))
+            .unwrap();
+        Self { storage, completions, core, log }
+    }
+
+    fn settle(&mut self) {
+        while self.core.step() == Step::Durable {
+            self.completions.drain();
+        }
+        self.completions.drain();
+    }
+
+    fn append(&mut self) {
+        let mut permit = self.storage.try_admit(Class::Client, 4096).unwrap();
+        self.log.append_as_leader(&mut permit, batch(), LeaderEpoch(0), Origin::Client).unwrap();
+        self.settle();
+    }
+
+    fn read(&self, from: Offset) -> Result<(), String> {
+        let limit = ReadLimit { max_bytes: 1 << 16, end: self.log.end(), at_least_one: true };
+        match self.log.read(from, limit).map_err(|error| error.to_string())? {
+            Read::Memory(_) => Ok(()),
+            Read::Segment(job) => job.run().map(drop).map_err(|error| error.to_string()),
+        }
+    }
+}
+
+fn batch() -> ValidBatch {
+    let mut builder = BatchBuilder::new();
+    builder.append(NOW, Some(b"k"), Some(&[b'v'; 100]), &[]).unwrap();
+    let rules = BatchRules {
+        now: NOW,
+        timestamp_type: TimestampType::CreateTime,
+        before_max_ms: i64::MAX,
+        after_max_ms: i64::MAX,
+        compression: TopicCompression::Producer,
+        max_message_bytes: 1 << 20,
+        segment_bytes: 1 << 20,
+        compacted: false,
+        client: true,
+        produce_version: 9,
+        max_decompressed_bytes: 1 << 20,
+    };
+    validate_batch(builder.build().unwrap(), &rules).unwrap()
+}
+
+#[test]
+fn an_index_entry_behind_the_segment_is_an_error_that_names_the_index() {
+    let disk = SimDisk::new(1);
+    let mut run = Run::open(disk.clone());
+    for _ in 0..24 {
+        run.append();
+    }
+    run.log.advance_high_watermark(run.log.end());
+    run.storage.flush_all().unwrap();
+    run.settle();
+    drop(run);
+
+    let dir = disk.read_dir(Path::new("/data/a")).unwrap();
+    let dir = dir.iter().find(|entry| entry.is_dir);
+    let index = Path::new("/data/a").join(&dir.unwrap().name).join("00000000000000000000.index");
+    let file = disk.open(&index, OpenMode::READ_WRITE).unwrap();
+    // The first entry: the first offset, at the end of a segment as large as can be.
+    let entry = [0i32.to_be_bytes(), i32::MAX.to_be_bytes()].concat();
+    file.write_all_at(&[IoSlice::new(&entry)], 0).unwrap();
+    file.sync_data().unwrap();
+
+    let run = Run::open(disk);
+    let error = run.read(Offset(0)).unwrap_err();
+    assert!(error.contains(".index"), "{error}");
+    assert!(run.read(Offset(20)).is_ok());
+}
