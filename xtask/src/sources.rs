@@ -57,13 +57,13 @@ pub fn is_test_file(path: &str) -> bool {
         || path.ends_with("/tests.rs")
         || path.contains("/examples/")
         || path.contains("/benches/")
-        || path.contains("/fuzz/")
+        || path.starts_with("fuzz/")
 }
 
 /// Every Rust file of the repository, with its path from the root.
 pub fn rust_files(root: &Path) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    for folder in ["crates", "xtask", "bench", "tests"] {
+    for folder in ["crates", "xtask", "bench", "tests", "fuzz"] {
         walk(root, &root.join(folder), &mut found);
     }
     found.sort();

@@ -22,6 +22,8 @@ mod coordinator_runtime;
 mod fetch_sessions;
 mod forwarding;
 mod front;
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 mod incarnations;
 mod latch;

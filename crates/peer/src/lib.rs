@@ -33,6 +33,8 @@ mod caller;
 mod dialer;
 mod error;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod handshake;
 mod hello;
 mod hello_codec;

@@ -13,6 +13,8 @@ pub mod bootstrap;
 mod endpoint;
 mod entry_codec;
 mod flushes;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod inbound;
 mod join;

@@ -1,0 +1,4 @@
+//! `fuzz/run journal`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| chronik_fuzz::journal(data));

@@ -1,0 +1,4 @@
+//! `fuzz/run log`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| chronik_fuzz::log(data));

@@ -1,0 +1,4 @@
+//! `fuzz/run peers`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| chronik_fuzz::peers(data));
