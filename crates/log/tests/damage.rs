@@ -6,7 +6,7 @@ use std::io::IoSlice;
 use std::path::Path;
 use std::sync::Arc;
 
-use chronik_env::{Disk as _, Env, ManualClock, OpenMode, Rng, SimDisk};
+use chronik_env::{CrashKind, Disk as _, Env, ManualClock, OpenMode, Rng, SimDisk};
 use chronik_journal::{Class, Core, Step};
 use chronik_log::{
     Completions, Log, LogConfig, LogListener, Options, Origin, Read, ReadLimit, Storage,
@@ -76,11 +76,14 @@ impl Run {
         self.settle();
     }
 
-    fn read(&self, from: Offset) -> Result<(), String> {
+    /// The offset after what is read.
+    fn read(&self, from: Offset) -> Result<Offset, String> {
         let limit = ReadLimit { max_bytes: 1 << 16, end: self.log.end(), at_least_one: true };
         match self.log.read(from, limit).map_err(|error| error.to_string())? {
-            Read::Memory(_) => Ok(()),
-            Read::Segment(job) => job.run().map(drop).map_err(|error| error.to_string()),
+            Read::Memory(fetched) => Ok(fetched.next_offset),
+            Read::Segment(job) => {
+                job.run().map(|fetched| fetched.next_offset).map_err(|error| error.to_string())
+            }
         }
     }
 }
@@ -104,8 +107,8 @@ fn batch() -> ValidBatch {
     validate_batch(builder.build().unwrap(), &rules).unwrap()
 }
 
-#[test]
-fn an_index_entry_behind_the_segment_is_an_error_that_names_the_index() {
+/// A log with several segments, its first index entry or batch overwritten.
+fn damaged(extension: &str, position: u64, with: &[u8]) -> Run {
     let disk = SimDisk::new(1);
     let mut run = Run::open(disk.clone());
     for _ in 0..24 {
@@ -114,19 +117,33 @@ fn an_index_entry_behind_the_segment_is_an_error_that_names_the_index() {
     run.log.advance_high_watermark(run.log.end());
     run.storage.flush_all().unwrap();
     run.settle();
-    drop(run);
+    disk.crash(CrashKind::Process);
 
-    let dir = disk.read_dir(Path::new("/data/a")).unwrap();
-    let dir = dir.iter().find(|entry| entry.is_dir);
-    let index = Path::new("/data/a").join(&dir.unwrap().name).join("00000000000000000000.index");
-    let file = disk.open(&index, OpenMode::READ_WRITE).unwrap();
-    // The first entry: the first offset, at the end of a segment as large as can be.
-    let entry = [0i32.to_be_bytes(), i32::MAX.to_be_bytes()].concat();
-    file.write_all_at(&[IoSlice::new(&entry)], 0).unwrap();
+    let entries = disk.read_dir(Path::new("/data/a")).unwrap();
+    let dir = &entries.iter().find(|entry| entry.is_dir).unwrap().name;
+    let path = Path::new("/data/a").join(dir).join(format!("{:020}.{extension}", 0));
+    let file = disk.open(&path, OpenMode::READ_WRITE).unwrap();
+    file.write_all_at(&[IoSlice::new(with)], position).unwrap();
     file.sync_data().unwrap();
+    Run::open(disk)
+}
 
-    let run = Run::open(disk);
+#[test]
+fn an_index_entry_behind_the_segment_is_an_error_that_names_the_index() {
+    // The first offset, at the end of a segment as large as can be.
+    let entry = [0i32.to_be_bytes(), i32::MAX.to_be_bytes()].concat();
+    let run = damaged("index", 0, &entry);
     let error = run.read(Offset(0)).unwrap_err();
     assert!(error.contains(".index"), "{error}");
     assert!(run.read(Offset(20)).is_ok());
+}
+
+#[test]
+fn a_batch_whose_offset_goes_back_is_not_served() {
+    // The base offset of the second batch; no checksum covers it.
+    let length = batch().batch.len() as u64;
+    let run = damaged("log", length, &0i64.to_be_bytes());
+    assert_eq!(run.read(Offset(0)), Ok(Offset(1)));
+    let error = run.read(Offset(1)).unwrap_err();
+    assert!(error.contains("goes back"), "{error}");
 }

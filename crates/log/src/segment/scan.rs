@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chronik_env::DiskFile;
 use chronik_protocol::batch::{BatchHeader, HEADER_BYTES};
+use chronik_types::Offset;
 
 use crate::error::DiskError;
 
@@ -17,6 +18,8 @@ pub(crate) struct Scan<'a> {
     path: &'a Path,
     position: u64,
     end: u64,
+    /// The offset after the last batch seen.
+    passed: Option<Offset>,
     buffer: Vec<u8>,
     buffer_at: u64,
 }
@@ -28,7 +31,7 @@ impl<'a> Scan<'a> {
         position: u64,
         end: u64,
     ) -> Self {
-        Self { file, path, position, end, buffer: Vec::new(), buffer_at: position }
+        Self { file, path, position, end, passed: None, buffer: Vec::new(), buffer_at: position }
     }
 
     /// The next batch and where it begins; `None` exactly at the end.
@@ -48,6 +51,10 @@ impl<'a> Scan<'a> {
         if next > self.end {
             return Err(DiskError::corrupt(self.path, at, "the batch here has no end"));
         }
+        if self.passed.is_some_and(|passed| header.base_offset < passed) {
+            return Err(DiskError::corrupt(self.path, at, "the batch here goes back"));
+        }
+        self.passed = Some(header.next_offset());
         self.position = next;
         Ok(Some((at, header)))
     }

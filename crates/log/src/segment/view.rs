@@ -245,13 +245,14 @@ impl SegmentView {
     }
 }
 
-/// How many of the bytes are whole, sound batches that end at or below `end`, and where the last
-/// ends.
+/// How many of the bytes are whole, sound batches that follow each other and end at or below `end`,
+/// and where the last ends.
 fn whole_batches(bytes: &[u8], end: Offset) -> (usize, Option<Offset>) {
-    let (mut whole, mut next) = (0, None);
+    let (mut whole, mut next): (_, Option<Offset>) = (0, None);
     for batch in batches(bytes) {
         let Ok((header, slice)) = batch else { break };
-        if header.last_offset() >= end {
+        // Offsets are outside the checksum.
+        if header.last_offset() >= end || next.is_some_and(|next| header.base_offset < next) {
             break;
         }
         // A disk that rots must not pass for records: what is sound before the damage is served,
