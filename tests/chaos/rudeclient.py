@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import wire
@@ -80,6 +81,11 @@ class Rude:
                 return int(line.split()[1]) << 10
         raise Failure(f"no {field}: the broker has ended:\n{self.broker.tail()}")
 
+    def metric(self, name):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.broker.other_port}/metrics", timeout=wire.TIMEOUT_S) as response:
+            lines = response.read().decode().splitlines()
+        return next(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
+
     def forget_peak(self):
         Path(f"/proc/{self.broker.process.pid}/clear_refs").write_text("5")
 
@@ -134,6 +140,8 @@ class Rude:
         report = self.heard()
         require(report["fault"] is None, f"the well-behaved client noticed: {report}")
         require(report["rounds"] > 2, f"the well-behaved client hardly worked: {report}")
+        for name in ("chronik_produced_bytes_total", "chronik_fetched_bytes_total"):
+            require(self.metric(name) > 0, f"{name} counts nothing")
         with self.connect() as halfway:
             halfway.send(b"\0\0")
             require(self.broker.stop() == 0, f"it did not stop in order:\n{self.broker.tail()}")
@@ -150,7 +158,7 @@ class Rude:
 # Half a frame, for as long as the broker allows. The first case, and the last.
 
 def case_half_frames_begin(rude):
-    """Some send a byte now and then, some a half, some announce much and send a little of it."""
+    """Some say how long it will be and little more; some announce much and send a part of it."""
     for n in range(300):
         connection = rude.connect()
         announced = [1_000, 100 * MIB, 64][n % 3]
@@ -166,15 +174,17 @@ def case_half_frames_begin(rude):
 
 
 def case_half_frames_end(rude):
-    dripped, closed = 0, 0
+    waited_for, closed = 0, 0
     for connection in rude.lorises:
         connection.socket.settimeout(max(0.01, rude.lorises_since + LORIS_LIMIT_S - time.monotonic()))
         try:
             connection.drain()
             closed += 1
         except TimeoutError:
-            dripped += 1
-    require(dripped == 0, f"{dripped} of {len(rude.lorises)} half frames are still waited for after {LORIS_LIMIT_S} s")
+            waited_for += 1
+    require(waited_for == 0, f"{waited_for} of {len(rude.lorises)} half frames are still waited for after {LORIS_LIMIT_S} s")
+    counted = rude.metric('chronik_connections_closed_total{reason="slow_frame"}')
+    require(counted >= closed, f"{closed} were closed, {counted} are counted")
     return f"{closed} connections closed {time.monotonic() - rude.lorises_since:.0f} s after their last byte"
 
 

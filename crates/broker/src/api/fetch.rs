@@ -291,6 +291,7 @@ async fn read_into(
         Read::Memory(fetched) => fetched,
         Read::Segment(job) => broker.run_read(job).await.map_err(|e| code_of_read(&e))?,
     };
+    broker.metrics.fetched_bytes.inc_by(fetched.bytes as u64);
     answer.bytes = fetched.bytes;
     answer.chunks = fetched.chunks;
     Ok(())

@@ -182,9 +182,11 @@ async fn append(
         return Err(Refusal::from(ErrorCode::NotEnoughReplicas).into());
     }
     let valid = validate(broker, ctx, &partition, batch).await?;
-    let mut permit =
-        broker.admit_client(valid.batch.len(), deadline).await.map_err(Refusal::from)?;
-    append_valid(acks, partition, valid, &mut permit)
+    let bytes = valid.batch.len();
+    let mut permit = broker.admit_client(bytes, deadline).await.map_err(Refusal::from)?;
+    let appended = append_valid(acks, partition, valid, &mut permit)?;
+    broker.metrics.produced_bytes.inc_by(bytes as u64);
+    Ok(appended)
 }
 
 /// Judges a batch. Small and uncompressed ones are judged here; the others are decompressed, which
