@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use chronik_journal::{Flushed, LogId, Lsn, Record, Reservation, batch_crc};
+use chronik_journal::{Flushed, LogId, Lsn, Record, Refused, Reservation, batch_crc};
 use chronik_protocol::batch::BatchHeader;
 use chronik_types::Offset;
 
@@ -232,6 +232,10 @@ impl Shared {
             // Without room for the fact, the writes would be for nothing.
             match self.reserve_fact(&plan.fact) {
                 Ok(reservation) => plan.reservation = Some(reservation),
+                Err(Refused::Stopped) => {
+                    report.errors.push(Stopped.into());
+                    break;
+                }
                 Err(refused) => {
                     report.errors.push(FlushError::NoRoom(refused));
                     continue;

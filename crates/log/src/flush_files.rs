@@ -25,7 +25,7 @@ use crate::flush::Plan;
 use crate::producer_snapshot::{encode, encode_kafka};
 use crate::producers::Producers;
 use crate::segment::active::{ActiveSegment, SegmentWrite};
-use crate::segment::{Segment, path_of};
+use crate::segment::{Segment, path_of, time_index};
 use crate::storage::Shared;
 use crate::transactions::{AbortedTransaction, aborted};
 
@@ -235,6 +235,9 @@ impl<'s> FlushFiles<'s> {
         if write.created {
             self.dirs.insert(dir.to_path_buf());
         }
+        if let Some(entry) = write.time_again {
+            self.write_time_again(&path_of(dir, write.base, "timeindex"), write.time_at, entry)?;
+        }
         for (suffix, at, chunks) in parts {
             if chunks.iter().all(Bytes::is_empty) {
                 if write.trim {
@@ -248,6 +251,22 @@ impl<'s> FlushFiles<'s> {
             }
             self.write_at(&path_of(dir, write.base, suffix), at, chunks)?;
         }
+        Ok(())
+    }
+
+    /// Writes the last entry before `end` once more: the same bytes in the same place, so that a crash
+    /// changes nothing, but now they are to be synced.
+    fn write_time_again(
+        &mut self,
+        path: &Path,
+        end: u64,
+        entry: time_index::Entry,
+    ) -> Result<(), DiskError> {
+        let Some(at) = end.checked_sub(time_index::ENTRY_BYTES as u64) else { return Ok(()) };
+        let opened = self.shared.env.disk.open(path, OpenMode::READ_WRITE);
+        let file = opened.map_err(DiskError::io(path))?;
+        file.write_all_at(&[IoSlice::new(&entry.encode())], at).map_err(DiskError::io(path))?;
+        self.files.push((path.to_owned(), file));
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-mod copying;
+mod flushing;
 mod model;
 
 use crate::bugs;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use chronik_env::Env;
 use chronik_journal::Class;
 use chronik_log::{
-    Log, LogConfig, LogListener, OpenError, Options, Origin, Read, ReadLimit, Storage,
+    FlushError, Log, LogConfig, LogListener, OpenError, Options, Origin, Read, ReadLimit, Storage,
 };
 use chronik_protocol::batch::{
     BatchBuilder, BatchHeader, EndTransactionMarker, MarkerKind, batches, end_transaction_marker,
@@ -144,7 +144,9 @@ fn flush_task(storage: &Storage) -> tokio::task::JoinHandle<()> {
             }
             let round = storage.clone();
             let report = chronik_env::blocking(move || round.flush_round()).await;
-            assert!(report.errors.is_empty(), "{:?}", report.errors);
+            // The shutdown at the end may overtake a round.
+            let overtaken = |error: &FlushError| matches!(error, FlushError::Stopped(_));
+            assert!(report.errors.iter().all(overtaken), "{:?}", report.errors);
         }
     })
 }

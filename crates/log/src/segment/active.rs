@@ -56,6 +56,8 @@ pub(crate) struct SegmentWrite {
     pub(crate) index: Vec<u8>,
     pub(crate) time_at: u64,
     pub(crate) time: Vec<u8>,
+    /// What stands before `time_at` and is to be written once more, in its place.
+    pub(crate) time_again: Option<time_index::Entry>,
     pub(crate) txn_at: u64,
     pub(crate) txn: Vec<u8>,
     /// What lies behind these positions may be of a flush that never counted.
@@ -116,6 +118,7 @@ impl ActiveSegment {
             index: Vec::new(),
             time_at: self.time_entries * time_index::ENTRY_BYTES as u64,
             time: Vec::new(),
+            time_again: self.last_time.filter(|_| trim),
             txn_at: self.txn_entries * txn_index::ENTRY_BYTES as u64,
             txn: Vec::new(),
             trim,
@@ -207,8 +210,9 @@ impl ActiveSegment {
         }
     }
 
-    /// The time index entries that count. The last one may stem from a flush that never counted
-    /// and was torn in its middle; it is believed only if a batch bears it out.
+    /// The time index entries that count. The last one may stem from a flush that never counted,
+    /// when the segment was to be finished: it is believed only if a batch bears it out, and written
+    /// again with the first write even then, because it may be in the page cache only.
     fn load_times(
         &mut self,
         files: &OpenFiles,

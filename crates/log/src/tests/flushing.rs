@@ -1,4 +1,4 @@
-//! Copies within the journal, one property at a time.
+//! Flushes, and copies within the journal, one property at a time.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use chronik_types::{
     BrokerId, DirectoryId, LeaderEpoch, Offset, Timestamp, TopicId, TopicPartition, Uuid,
 };
 
-use crate::{Completions, Log, LogConfig, LogListener, Options, Storage};
+use crate::{Completions, FlushError, Log, LogConfig, LogListener, Options, Storage};
 
 struct Listener;
 
@@ -92,4 +92,15 @@ fn a_copy_waits_for_what_is_on_its_way() {
         let expected = (LeaderEpoch(epoch), Offset(end));
         assert_eq!(rig.log.end_offset_for_epoch(LeaderEpoch(epoch)), expected);
     }
+}
+
+#[test]
+fn a_flush_that_a_stop_overtakes_says_so() {
+    let mut rig = Rig::open(SimDisk::new(1));
+    rig.append(1);
+    rig.settle();
+    // The journal goes first; the storage has not said yet that it stops.
+    rig.storage.shared.journal.shutdown();
+    let flushed = rig.storage.flush_all();
+    assert!(matches!(flushed, Err(FlushError::Stopped(_))), "{flushed:?}");
 }
