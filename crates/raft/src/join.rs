@@ -23,7 +23,9 @@ use crate::type_config::{Member, broker_of, node_of};
 const ASK_AGAIN: Duration = Duration::from_millis(300);
 /// How long one may take.
 const ANSWER: Duration = Duration::from_secs(5);
-/// How often it is said why this node is not a member yet.
+/// When it is first said why this node is not a member yet: a start takes an election.
+const SAY_AFTER: Duration = Duration::from_secs(3);
+/// How often it is said from then on.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
 impl MetadataNode {
@@ -34,7 +36,7 @@ impl MetadataNode {
 
     async fn join_when_needed(self) {
         let mut metrics = self.raft.server_metrics();
-        let mut said = None;
+        let mut say_at = self.env.clock.monotonic().after(SAY_AFTER);
         let mut turn = 0;
         loop {
             if self.is_joined() {
@@ -47,9 +49,9 @@ impl MetadataNode {
             turn += 1;
             let now = self.env.clock.monotonic();
             if let Err(why) = asked
-                && said.is_none_or(|said| now.since(said) >= SAY_EVERY)
+                && now >= say_at
             {
-                said = Some(now);
+                say_at = now.after(SAY_EVERY);
                 tracing::info!(why, "not a member of the metadata quorum yet");
             }
             tokio::select! {

@@ -48,11 +48,17 @@ impl LogLevel {
 }
 
 /// The filter that `level` stands for. The Raft library gives an account of every step of an
-/// election; that is for those who ask for it by name.
+/// election, and warns of every heartbeat to a node that is down; that is for those who ask for it
+/// by name, or look closely.
 fn filter(level: &str) -> Result<EnvFilter, InvalidLevel> {
     let level = level.trim();
     let silent = level.eq_ignore_ascii_case("error") || level.eq_ignore_ascii_case("off");
-    let quieter = if silent || level.contains("openraft") { "" } else { ",openraft=warn" };
+    let is_close = ["debug", "trace"].iter().any(|close| level.eq_ignore_ascii_case(close));
+    let quieter = match is_close {
+        _ if silent || level.contains("openraft") => "",
+        true => ",openraft=warn",
+        false => ",openraft=error",
+    };
     let text = format!("{level}{quieter}");
     EnvFilter::builder().parse(text).map_err(|_| InvalidLevel { level: level.to_owned() })
 }
@@ -64,7 +70,8 @@ mod tests {
     #[test]
     fn a_single_word_is_about_this_server() {
         let shown = |level: &str| filter(level).unwrap().to_string();
-        assert!(shown("info").contains("openraft=warn"));
+        assert!(shown("info").contains("openraft=error"));
+        assert!(shown("debug").contains("openraft=warn"));
         assert_eq!(shown("error"), "error");
         assert!(!shown("info,openraft=debug").contains("warn"));
     }
