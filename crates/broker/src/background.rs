@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use chronik_log::LogError;
+use chronik_log::{LogError, Storage};
 use chronik_metadata::{Changes, Image};
 use chronik_types::TopicPartition;
 use tokio::sync::watch;
@@ -27,9 +27,15 @@ pub(crate) fn spawn(
     }
 }
 
+/// Starts the task that keeps room in the journal. It comes before everything else that writes: a
+/// node that went down with a full journal must write metadata before it is registered, and could
+/// not.
+pub(crate) fn keep_room(storage: &Storage, stop: &watch::Receiver<bool>) {
+    tokio::spawn(until(stop.clone(), flush(storage.clone())));
+}
+
 /// Starts the tasks that do not depend on this broker's being registered.
 pub(crate) fn serve(broker: &Arc<Broker>, stop: &watch::Receiver<bool>) {
-    tokio::spawn(until(stop.clone(), flush(Arc::clone(broker))));
     tokio::spawn(until(stop.clone(), retention(Arc::clone(broker))));
     tokio::spawn(until(stop.clone(), follow_image(Arc::clone(broker))));
     tokio::spawn(until(stop.clone(), Replication::run(Arc::clone(broker))));
@@ -44,10 +50,10 @@ async fn until(mut stop: watch::Receiver<bool>, task: impl Future<Output = ()>) 
 }
 
 /// Moves batches from the journal's care to segments whenever the storage asks for it.
-async fn flush(broker: Arc<Broker>) {
+async fn flush(storage: Storage) {
     loop {
-        broker.storage.flush_wanted().await;
-        let storage = broker.storage.clone();
+        storage.flush_wanted().await;
+        let storage = storage.clone();
         let report = chronik_env::blocking(move || storage.flush_round()).await;
         tracing::debug!(?report, "flushed");
     }

@@ -150,6 +150,8 @@ impl Starting {
             Storage::open(env.clone(), storage_options(&options, &identity))?;
         say_opened(&report);
         let completions = tokio::spawn(completions.run());
+        let (stop, stopped) = watch::channel(false);
+        background::keep_room(&storage, &stopped);
         let quorum = chronik_raft::Options {
             node_id: options.node_id,
             member: Member {
@@ -183,7 +185,6 @@ impl Starting {
             self.incarnations,
             report.lossy,
         );
-        let (stop, stopped) = watch::channel(false);
         let replication = Replication::new(
             options.node_id,
             options.cluster.replica_lag_max,

@@ -436,6 +436,7 @@ async fn run(
     addresses.lock().insert(me, address);
     tasks.push(tokio::spawn(know(peers.clone(), me, Arc::clone(addresses))));
     register(controller, me, incarnation);
+    background::keep_room(&broker.storage, &stopped);
     background::serve(&broker, &stopped);
     Running { broker, stop, tasks, peers, listening }
 }

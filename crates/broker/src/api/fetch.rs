@@ -54,7 +54,11 @@ struct Answered {
     wanted: Wanted,
     partition: Option<Arc<Partition>>,
     error: ErrorCode,
+    /// Where the log ends for consumers. Unknown while a new leader's is not yet where its
+    /// predecessor's was: a reader may have been told more.
     high_watermark: Offset,
+    /// Up to where it may be read here.
+    visible: Offset,
     log_start: Offset,
     diverging: Option<(LeaderEpoch, Offset)>,
     /// Another replica to read from.
@@ -184,7 +188,7 @@ async fn fetch(
         let latch = Arc::new(Latch::new(1));
         for part in &answered {
             let Some(partition) = &part.partition else { continue };
-            let beyond = ReleaseWhen::Replicated(part.high_watermark.next());
+            let beyond = ReleaseWhen::Replicated(part.visible.next());
             if !partition.progress.notify(beyond, &latch) {
                 latch.count_down();
             }
@@ -220,6 +224,7 @@ async fn read_one(
         partition: None,
         error: ErrorCode::None,
         high_watermark: Offset::UNKNOWN,
+        visible: Offset::ZERO,
         log_start: Offset::UNKNOWN,
         diverging: None,
         elsewhere: None,
@@ -268,24 +273,29 @@ async fn read_into(
     first: bool,
     answer: &mut Answered,
 ) -> Result<(), ErrorCode> {
-    answer.high_watermark = partition.progress.reached().high_watermark;
+    let is_current = partition.progress.is_high_watermark_current();
+    answer.visible = partition.progress.reached().high_watermark;
+    answer.high_watermark = if is_current { answer.visible } else { Offset::UNKNOWN };
     answer.log_start = partition.log.start();
     answer.partition = Some(Arc::clone(&partition));
     if let Some(diverging) = divergence(&partition, wanted)? {
         answer.diverging = Some(diverging);
         return Ok(());
     }
-    if wanted.fetch_offset > partition.log.end() || wanted.fetch_offset < answer.log_start {
+    if wanted.fetch_offset > partition.log.end() {
+        return Err(beyond_the_end(&partition));
+    }
+    if wanted.fetch_offset < answer.log_start {
         return Err(ErrorCode::OffsetOutOfRange);
     }
     if answer.elsewhere.is_some() {
         return Ok(());
     }
     let max_bytes = usize::try_from(wanted.max_bytes).unwrap_or(0).min(left);
-    if wanted.fetch_offset >= answer.high_watermark || (max_bytes == 0 && !first) {
+    if wanted.fetch_offset >= answer.visible || (max_bytes == 0 && !first) {
         return Ok(());
     }
-    let limit = ReadLimit { max_bytes, end: answer.high_watermark, at_least_one: first };
+    let limit = ReadLimit { max_bytes, end: answer.visible, at_least_one: first };
     let read = partition.log.read(wanted.fetch_offset, limit).map_err(|e| code_of_read(&e))?;
     let fetched = match read {
         Read::Memory(fetched) => fetched,
@@ -295,6 +305,15 @@ async fn read_into(
     answer.bytes = fetched.bytes;
     answer.chunks = fetched.chunks;
     Ok(())
+}
+
+/// What to say of an offset that this log has not reached. A follower may be behind: a client that
+/// believed that its offset is out of range would begin elsewhere, and skip or repeat records.
+fn beyond_the_end(partition: &Partition) -> ErrorCode {
+    match partition.is_leader() {
+        true => ErrorCode::OffsetOutOfRange,
+        false => ErrorCode::NotLeaderOrFollower,
+    }
 }
 
 /// Compares the client's leader epoch with ours (KIP-320).
@@ -328,7 +347,7 @@ fn divergence(
     }
     let (epoch, end) = partition.log.end_offset_for_epoch(wanted.last_fetched_epoch);
     if end == Offset::UNKNOWN {
-        return Err(ErrorCode::OffsetOutOfRange);
+        return Err(beyond_the_end(partition));
     }
     let parts = epoch < wanted.last_fetched_epoch || end < wanted.fetch_offset;
     Ok(parts.then_some((epoch, end)))

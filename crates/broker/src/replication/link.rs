@@ -28,9 +28,9 @@ use super::following::LinkInbox;
 use super::inflow::{Incoming, Inflow};
 use crate::Broker;
 
-/// Bytes that may be on their way on the live stream.
+/// Bytes that may be on their way on the live stream, at most.
 const LIVE_WINDOW: u64 = 8 << 20;
-/// Bytes that may be on their way on the catch-up stream.
+/// Bytes that may be on their way on the catch-up stream, at most.
 const CATCH_UP_WINDOW: u64 = 4 << 20;
 /// Partitions of one subscription message.
 const SUBSCRIBED_AT_ONCE: usize = 2_000;
@@ -133,10 +133,16 @@ impl Link {
         }
     }
 
+    /// The window of a stream, `most` at most: a message that fits into it the journal takes at once.
+    fn window(&self, most: u64) -> u64 {
+        most.min(u64::from(self.broker.options.journal_file_bytes / 4))
+    }
+
     async fn open_streams(&self) -> Result<(PeerStream, PeerStream), Ending> {
         let session = self.broker.env.rng.u64();
-        let live = self.open_stream(Path::Live, session, LIVE_WINDOW).await?;
-        let catch_up = self.open_stream(Path::CatchUp, session, CATCH_UP_WINDOW).await?;
+        let live = self.open_stream(Path::Live, session, self.window(LIVE_WINDOW)).await?;
+        let catch_up =
+            self.open_stream(Path::CatchUp, session, self.window(CATCH_UP_WINDOW)).await?;
         Ok((live, catch_up))
     }
 
@@ -167,8 +173,8 @@ impl Link {
 
     async fn follow(&mut self, live: PeerStream, catch_up: PeerStream) -> Result<(), Ending> {
         let broker = Arc::clone(&self.broker);
-        let mut live_in = Inflow::new(live.receiver, LIVE_WINDOW);
-        let mut catch_up_in = Inflow::new(catch_up.receiver, CATCH_UP_WINDOW);
+        let mut live_in = Inflow::new(live.receiver, self.window(LIVE_WINDOW));
+        let mut catch_up_in = Inflow::new(catch_up.receiver, self.window(CATCH_UP_WINDOW));
         let mut out = Out {
             live: live.sender,
             catch_up: catch_up.sender,
