@@ -19,7 +19,8 @@ const USAGE: &str = "usage: cargo xtask sim [what] [options]
 
   --nodes N        so many nodes, whatever the seed says
   --bug NAME       with this bug planted
-  --minutes M      how long fixed and fresh seeds are run together; 3
+  --calm           without faults
+  --minutes M      how long fixed and fresh seeds are run together; 6
   --jobs N         so many at a time; as many as there are cores";
 
 /// The flags of a simulation build: the simulated side of the seams, and a runtime whose own chance
@@ -56,7 +57,7 @@ fn options(words: &[String]) -> Result<Options, String> {
             "--bugs" => options.bugs = true,
             "--minutes" => options.minutes = Some(number(value()?)?),
             "--jobs" => options.jobs = usize::try_from(number(value()?)?).ok(),
-            "--trace" | "--debug" => options.passed_on.push(word.clone()),
+            "--trace" | "--debug" | "--calm" => options.passed_on.push(word.clone()),
             "--nodes" | "--bug" => options.passed_on.extend([word.clone(), value()?]),
             _ => return Err(USAGE.to_owned()),
         }
@@ -104,7 +105,7 @@ pub fn run(root: &Path, words: &[String]) -> Result<(), String> {
     }
     let fixed = std::fs::read_to_string(root.join("crates/sim/seeds.txt"))
         .map_err(|error| format!("crates/sim/seeds.txt: {error}"))?;
-    let end = Instant::now() + Duration::from_secs(60 * options.minutes.unwrap_or(3));
+    let end = Instant::now() + Duration::from_secs(60 * options.minutes.unwrap_or(6));
     let fixed: Vec<Run> = fixed.lines().filter_map(Run::parse).collect();
     println!("{} fixed seeds, each twice", fixed.len());
     runner.sweep(fixed, true)?;

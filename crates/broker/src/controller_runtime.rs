@@ -39,6 +39,7 @@ use tokio::task::JoinHandle;
 
 pub(crate) use handle::{ControllerError, ControllerHandle, code_of};
 
+use crate::bugs;
 use crate::controller_runtime::reign::{End, Reign};
 use crate::forwarding::Fate;
 use crate::metrics::ClusterMetrics;
@@ -145,7 +146,7 @@ impl Runtime {
         loop {
             let leads = self.metadata.leads(seen);
             let activated = committed.borrow_and_update().activated;
-            if leads && activated == Some(seen.epoch) {
+            if leads && (activated == Some(seen.epoch) || bugs::activate_early()) {
                 return Some(seen);
             }
             tokio::select! {

@@ -17,6 +17,7 @@
 
 mod api;
 mod background;
+mod bugs;
 mod controller_runtime;
 mod coordinator_runtime;
 mod fetch_sessions;

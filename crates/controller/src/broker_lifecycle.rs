@@ -22,6 +22,7 @@ use chronik_metadata::record::{BrokerEvent, Change};
 use chronik_metadata::{BrokerRegistration, Image, Partition, StorageHealth};
 use chronik_types::{BrokerEpoch, BrokerId, DirectoryId, ErrorCode, Monotonic, Uuid};
 
+use crate::bugs;
 use crate::draft::Draft;
 use crate::error::ApiError;
 use crate::options::Options;
@@ -93,10 +94,12 @@ pub(crate) fn register(
             let intact = same_disk
                 && request.earlier_incarnations.contains(&existing.incarnation)
                 && request.storage == StorageHealth::Intact;
-            if intact {
+            if intact || bugs::keep_places_without_data() {
                 registration.storage = StorageHealth::Intact;
             }
-            end_earlier_incarnation(options, draft, id, registration.storage);
+            if !bugs::keep_epochs_over_a_restart() {
+                end_earlier_incarnation(options, draft, id, registration.storage);
+            }
             sessions.forget(id);
         }
         None => {

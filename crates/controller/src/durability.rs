@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::bugs;
 use crate::request::Request;
 
 /// When creations and deletions of topics are answered (`metadata.acks`).
@@ -56,6 +57,7 @@ pub(crate) fn required(acks: MetadataAcks, request: &Request) -> Durability {
         | Request::UpdateFeatures(_) => false,
     };
     match acks {
+        _ if fast && bugs::answer_before_the_quorum() => Durability::LeaderSynced,
         MetadataAcks::Leader if fast => Durability::LeaderSynced,
         _ => Durability::Committed,
     }

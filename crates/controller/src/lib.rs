@@ -55,6 +55,7 @@ mod alter_partition;
 mod balance;
 mod bootstrap;
 mod broker_lifecycle;
+mod bugs;
 mod configs;
 mod controller;
 mod draft;

@@ -11,6 +11,8 @@ use std::time::Duration;
 use chronik_metadata::Image;
 use chronik_types::{BrokerEpoch, BrokerId, Monotonic};
 
+use crate::bugs;
+
 #[derive(Debug)]
 pub(crate) struct Sessions {
     timeout: Duration,
@@ -28,13 +30,16 @@ impl Sessions {
 
     /// Starts all sessions anew.
     pub(crate) fn restart(&mut self, now: Monotonic) {
-        self.listening_since = now;
         self.last_seen_running = now;
+        if !bugs::fence_on_stale_sessions() {
+            self.listening_since = now;
+        }
     }
 
     /// The controller runs. A long silence of its own starts all sessions anew: it could not hear.
     pub(crate) fn observe(&mut self, now: Monotonic) {
-        if now.since(self.last_seen_running) > self.timeout / 2 {
+        let was_away = now.since(self.last_seen_running) > self.timeout / 2;
+        if was_away && !bugs::fence_on_stale_sessions() {
             self.listening_since = now;
         }
         self.last_seen_running = self.last_seen_running.max(now);

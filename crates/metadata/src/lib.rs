@@ -20,6 +20,7 @@
 //! committed (`chronik-raft`).
 
 mod batch;
+mod bugs;
 mod delta;
 mod image;
 pub mod record;

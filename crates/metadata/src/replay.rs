@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chronik_types::{BrokerEpoch, BrokerId, TopicId};
 
+use crate::bugs;
 use crate::image::{
     Applied, BrokerList, BrokerRegistration, ConfigResource, Image, Partition, Partitions, Topic,
     metric_name, no_configs,
@@ -58,7 +59,7 @@ impl Image {
             }
             std::cmp::Ordering::Less => false,
         };
-        if !follows {
+        if !follows && !bugs::apply_gaps() {
             return Ok(BatchOutcome::Ignored);
         }
         let mut next = self.clone();

@@ -10,6 +10,7 @@
 
 mod appended_at;
 pub mod bootstrap;
+mod bugs;
 mod endpoint;
 mod entry_codec;
 mod flushes;

@@ -30,6 +30,7 @@ use openraft::{EntryPayload, OptionalSend};
 use parking_lot::Mutex;
 
 use crate::appended_at::AppendedAt;
+use crate::bugs;
 use crate::entry_codec;
 use crate::flushes::{Flushes, Waiter};
 use crate::log_reader::{LogReader, Window};
@@ -281,7 +282,12 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
-        self.shared.storage.save_vote(vote_codec::encode(vote)).await.map_err(io::Error::other)?;
+        let mut saved = std::pin::pin!(self.shared.storage.save_vote(vote_codec::encode(vote)));
+        if bugs::vote_before_disk() {
+            let _on_its_way = futures_util::poll!(saved.as_mut());
+        } else {
+            saved.await.map_err(io::Error::other)?;
+        }
         self.shared.mark.set().await?;
         let before = self.shared.vote.lock().replace(*vote);
         let counts = &mut self.shared.progress.lock().counts;

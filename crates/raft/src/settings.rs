@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::bugs;
+
 /// What an operator may set.
 #[derive(Clone, Copy, Debug)]
 pub struct ElectionTimes {
@@ -63,7 +65,7 @@ pub(crate) fn config(
         enable_pre_vote: Some(true),
         // A restarted leader must not resume its term: replication runs ahead of the leader's own
         // fsync, so it could write another entry under an id that a follower already holds.
-        enable_leader_restore: Some(false),
+        enable_leader_restore: Some(bugs::resume_term()),
         allow_log_reversion: Some(false),
         snapshot_policy: openraft::SnapshotPolicy::LogsSinceLast(kept.snapshot_every),
         max_in_snapshot_log_to_keep: kept.behind_snapshot,
@@ -73,7 +75,8 @@ pub(crate) fn config(
         ..openraft::Config::default()
     };
     let config = config.validate().map_err(|e| InvalidSettings(e.to_string()))?;
-    assert_eq!(config.enable_leader_restore, Some(false), "a restarted leader resumes its term");
+    let resumes = config.enable_leader_restore != Some(false);
+    assert!(!resumes || bugs::resume_term(), "a restarted leader resumes its term");
     assert_eq!(config.allow_log_reversion, Some(false), "a follower may lose its log unnoticed");
     assert_eq!(config.enable_pre_vote, Some(true), "a returning node disturbs the leader");
     Ok(Arc::new(config))

@@ -1,46 +1,9 @@
-//! Bugs planted on order, so that tests can show that they would be seen. In a build that is not a
-//! test each of these is the constant `false`.
+//! Bugs planted on order, so that tests and simulations can show that they would be seen.
 
 #[cfg(test)]
-mod planted {
-    use std::cell::Cell;
+pub(crate) use chronik_types::planted::{is, plant};
 
-    thread_local! {
-        /// Per thread, because tests run side by side.
-        static PLANTED: Cell<Option<&'static str>> = const { Cell::new(None) };
-    }
-
-    /// Plants this bug, or none, in everything this thread does.
-    pub(crate) fn plant(bug: Option<&'static str>) {
-        PLANTED.set(bug);
-    }
-
-    pub(crate) fn is(bug: &str) -> bool {
-        PLANTED.get() == Some(bug)
-    }
-}
-
-#[cfg(test)]
-pub(crate) use planted::{is, plant};
-
-macro_rules! bugs {
-    ($($(#[$doc:meta])* $name:ident;)+) => {
-        $($(#[$doc])*
-        #[inline]
-        pub(crate) fn $name() -> bool {
-            #[cfg(test)]
-            return planted::is(stringify!($name));
-            #[cfg(not(test))]
-            return false;
-        })+
-
-        /// All of them.
-        #[cfg(test)]
-        pub(crate) const ALL: &[&str] = &[$(stringify!($name)),+];
-    };
-}
-
-bugs! {
+chronik_types::planted_bugs! {
     /// An acknowledgement counts whatever subscription it was given in.
     count_any_acknowledgement;
     /// The high watermark ignores a replica whose addition is proposed.

@@ -17,6 +17,7 @@ mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use self::args::{Args, Command};
 use self::world::Verdict;
@@ -25,6 +26,8 @@ use self::world::Verdict;
 const FOUND: u8 = 10;
 /// The exit code of a run that did too little to prove anything.
 const TOO_LITTLE: u8 = 11;
+/// Whoever runs longer hangs, however busy the machine is.
+const REAL_TIME_MAX: Duration = Duration::from_secs(900);
 
 pub fn main() -> ExitCode {
     let args = match args::parse(std::env::args().skip(1)) {
@@ -42,12 +45,23 @@ pub fn main() -> ExitCode {
     chance::seed(args.seed);
     trace::install(&args);
     chronik_types::planted::plant(args.bug);
+    end_in_time(args.seed);
     std::panic::set_hook(Box::new(|panic| trace::violation(format_args!("panic: {panic}"))));
     let run = catch_unwind(AssertUnwindSafe(|| world::run(&args)));
     // A panic in a task ends its runtime, which panics in turn: the first one says what is wrong.
     let panicked = || trace::violated().unwrap_or_else(|| "panic".to_owned());
     let verdict = run.unwrap_or_else(|_| Verdict::Found(panicked()));
     report(&args, &verdict)
+}
+
+/// Ends this process when a run hangs within one step of its world, which nothing else would notice.
+fn end_in_time(seed: u64) {
+    std::thread::spawn(move || {
+        #[expect(clippy::disallowed_methods, reason = "it is real time that is measured")]
+        std::thread::sleep(REAL_TIME_MAX);
+        println!("SEED={seed} FAILED: hangs");
+        std::process::exit(i32::from(FOUND));
+    });
 }
 
 fn report(args: &Args, verdict: &Verdict) -> ExitCode {

@@ -33,5 +33,10 @@ macro_rules! planted_bugs {
             #[cfg(not(any(test, chronik_sim)))]
             return false;
         })+
+
+        /// All of them.
+        #[cfg(test)]
+        #[allow(dead_code, reason = "tests of some crates name each bug with the test that sees it")]
+        pub(crate) const ALL: &[&str] = &[$(stringify!($name)),+];
     };
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chronik_types::{BrokerId, DirectoryId, Uuid};
 
+use crate::bugs;
 use crate::type_config::Member;
 
 /// A voter as the configuration names it.
@@ -134,7 +135,7 @@ impl Bootstrap {
                     "the voters belong to cluster {existing}, this node does not"
                 )),
                 Local::Empty => {
-                    self.late = true;
+                    self.late = !bugs::vote_with_a_new_disk();
                     Step::Format(Some(existing))
                 }
             };

@@ -3,7 +3,7 @@
 use super::bugs;
 
 const USAGE: &str =
-    "usage: chronik-sim --seed N [--trace] [--debug] [--quiet] [--nodes N] [--bug NAME]
+    "usage: chronik-sim --seed N [--trace] [--debug] [--quiet] [--calm] [--nodes N] [--bug NAME]
        chronik-sim --list-bugs";
 
 pub enum Command {
@@ -21,6 +21,8 @@ pub struct Args {
     pub debug: bool,
     /// Print nothing but the verdict.
     pub quiet: bool,
+    /// Nothing goes wrong.
+    pub calm: bool,
     /// So many nodes, whatever the seed says.
     pub nodes: Option<u64>,
     /// The bug that is planted.
@@ -42,6 +44,7 @@ pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Command, String>
             "--trace" => args.trace = true,
             "--debug" => args.debug = true,
             "--quiet" => args.quiet = true,
+            "--calm" => args.calm = true,
             "--bug" => {
                 let name = words.next().unwrap_or_default();
                 let bug = bugs::TABLE.iter().find(|bug| bug.name == name);

@@ -27,6 +27,8 @@ pub struct TopicView {
     pub name: String,
     /// The leader of each partition, if there is one.
     pub leaders: Vec<Option<NodeId>>,
+    /// The epoch of each partition.
+    pub epochs: Vec<i32>,
     /// Whether every replica of every partition is in sync.
     pub in_sync: bool,
 }
@@ -39,11 +41,14 @@ pub struct Cluster {
     nodes: Vec<NodeId>,
     connections: BTreeMap<NodeId, Connection>,
     pub topics: BTreeMap<Uuid, TopicView>,
+    /// The latest epoch that was heard of, and its leader: a broker that was cut off knows less.
+    latest: BTreeMap<TopicPartition, (i32, Option<NodeId>)>,
 }
 
 impl Cluster {
     pub fn new(rng: Rng, history: Rc<History>, nodes: Vec<NodeId>) -> Self {
-        Self { rng, history, nodes, connections: BTreeMap::new(), topics: BTreeMap::new() }
+        let (connections, topics, latest) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { rng, history, nodes, connections, topics, latest }
     }
 
     /// Some broker, dead or alive.
@@ -119,28 +124,40 @@ impl Cluster {
     fn learn_topic(&mut self, topic: &MetadataResponseTopic<'_>) {
         let mut partitions = topic.partitions.clone();
         partitions.sort_by_key(|partition| partition.partition_index);
-        let mut leaders = Vec::new();
+        let (mut leaders, mut epochs) = (Vec::new(), Vec::new());
         let complete = |partition: &MetadataResponsePartition| {
             partition.isr_nodes.len() == partition.replica_nodes.len()
         };
         let in_sync = partitions.iter().all(complete);
         for partition in partitions {
-            let leader = u64::try_from(partition.leader_id).ok();
-            if let Some(leader) = leader {
-                let topic_id = TopicId(topic.topic_id);
-                let tp = TopicPartition { topic_id, partition: partition.partition_index };
-                self.history.leads(tp, partition.leader_epoch, leader);
+            let told = (partition.leader_epoch, u64::try_from(partition.leader_id).ok());
+            let topic_id = TopicId(topic.topic_id);
+            let tp = TopicPartition { topic_id, partition: partition.partition_index };
+            if let (epoch, Some(leader)) = told {
+                self.history.leads(tp, epoch, leader);
             }
-            leaders.push(leader);
+            let latest = self.latest.entry(tp).or_insert(told);
+            if told.0 >= latest.0 {
+                *latest = told;
+            }
+            epochs.push(latest.0);
+            leaders.push(latest.1);
         }
         let name = topic.name.clone().unwrap_or_default().into_owned();
-        self.topics.insert(topic.topic_id, TopicView { name, leaders, in_sync });
+        self.topics.insert(topic.topic_id, TopicView { name, leaders, epochs, in_sync });
     }
 
     /// The leader of a partition, as far as is known.
     pub fn leader(&self, tp: TopicPartition) -> Option<NodeId> {
         let topic = self.topics.get(&tp.topic_id.0)?;
         *topic.leaders.get(usize::try_from(tp.partition).ok()?)?
+    }
+
+    /// The epoch in which it leads, or none that is known.
+    pub fn epoch(&self, tp: TopicPartition) -> i32 {
+        let topic = self.topics.get(&tp.topic_id.0);
+        let at = usize::try_from(tp.partition).unwrap_or(usize::MAX);
+        topic.and_then(|topic| topic.epochs.get(at)).copied().unwrap_or(-1)
     }
 
     /// The broker that coordinates a group.

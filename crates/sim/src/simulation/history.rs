@@ -74,6 +74,8 @@ pub struct History {
     pub ends: RefCell<BTreeMap<TopicPartition, i64>>,
     /// The topics there were at the end.
     pub final_topics: RefCell<Option<BTreeSet<Uuid>>>,
+    /// Their names.
+    pub final_names: RefCell<BTreeMap<Uuid, String>>,
 }
 
 impl History {

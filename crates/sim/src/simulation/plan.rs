@@ -73,7 +73,12 @@ pub fn between(rng: &Rng, from: u64, to: u64) -> u64 {
 impl Plan {
     pub fn of(args: &Args) -> Self {
         let rng = Rng::from_seed(args.seed).fork("plan");
-        let nodes = args.nodes.unwrap_or(1);
+        let nodes = args.nodes.unwrap_or_else(|| match rng.fork("nodes").below(8) {
+            0 | 1 => 1,
+            // With one that does not vote.
+            2 => 4,
+            _ => 3,
+        });
         let replication = nodes.min(3);
         let topics = (0..between(&rng, 1, 3)).map(|number| TopicPlan {
             name: format!("fixed-{number}"),
@@ -86,7 +91,11 @@ impl Plan {
         let chaos = Duration::from_secs(between(&rng, 8, 25));
         let fast_path = nodes > 1 && rng.chance(0.4);
         let client_hosts = 2;
-        let script = faults::script(&rng.fork("faults"), nodes, client_hosts, chaos);
+        let script = if args.calm {
+            Script::new()
+        } else {
+            faults::script(&rng.fork("faults"), nodes, client_hosts, chaos)
+        };
         Self {
             nodes,
             voters: nodes.min(3),
@@ -111,6 +120,11 @@ impl Plan {
             sizes: sizes(&rng),
             settings: settings(&rng, nodes, fast_path),
         }
+    }
+
+    /// How many replicas every partition has.
+    pub fn replication(&self) -> usize {
+        self.nodes.min(3) as usize
     }
 
     /// Whether a disk is lost.
@@ -149,6 +163,10 @@ impl Plan {
                 voters.join(",")
             );
         }
+        if self.wipes() {
+            // Otherwise the last in-sync replica of the offsets may be the one that is lost.
+            text.push_str("min.insync.replicas=2\n");
+        }
         text.push_str(&self.settings);
         text
     }
@@ -183,7 +201,7 @@ fn sizes(rng: &Rng) -> Sizes {
     let journal_file_bytes = 4_096 * between(rng, 16, 64);
     Sizes {
         journal_file_bytes: journal_file_bytes as u32,
-        journal_max_bytes: journal_file_bytes * between(rng, 5, 12),
+        journal_max_bytes: journal_file_bytes * between(rng, 8, 16),
         unflushed_bytes: between(rng, 200_000, 2_000_000) as usize,
         cached_bytes: between(rng, 0, 1_000_000) as usize,
     }

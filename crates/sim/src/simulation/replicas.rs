@@ -25,8 +25,9 @@ impl LogListener for Nobody {
     fn durable(&self, _durable_end: Offset) {}
 }
 
-/// Compares all replicas of what was read to its end, below that end.
-pub fn compare(machines: &[Rc<Machine>], history: &History) {
+/// Compares all replicas of what was read to its end, below that end: so many there must be.
+pub fn compare(machines: &[Rc<Machine>], history: &History, replication: usize) {
+    let mut counts: BTreeMap<TopicPartition, usize> = BTreeMap::new();
     let mut first: BTreeMap<TopicPartition, (NodeId, BTreeMap<i64, u64>)> = BTreeMap::new();
     let ends = history.ends.borrow();
     for machine in machines {
@@ -39,6 +40,7 @@ pub fn compare(machines: &[Rc<Machine>], history: &History) {
         };
         for (tp, mut found) in logs {
             let Some(end) = ends.get(&tp) else { continue };
+            *counts.entry(tp).or_default() += 1;
             found.retain(|offset, _| offset < end);
             trace::count("replicas");
             match first.get(&tp) {
@@ -48,16 +50,26 @@ pub fn compare(machines: &[Rc<Machine>], history: &History) {
                 Some((other, expected)) if *expected != found => {
                     let differ = |(offset, hash): &(&i64, &u64)| found.get(offset) != Some(hash);
                     let at = expected.iter().find(differ).map(|(offset, _)| *offset);
+                    let range = |log: &BTreeMap<i64, u64>| {
+                        let offset = |entry: Option<(&i64, &u64)>| entry.map(|(offset, _)| *offset);
+                        (offset(log.first_key_value()), offset(log.last_key_value()), log.len())
+                    };
                     trace::violation(format_args!(
                         "node {} and node {other} have different records of {tp} below {end}, from \
-                         {at:?} on ({} and {} batches)",
+                         {at:?} on (first and last batch and how many: {:?} and {:?})",
                         machine.id,
-                        found.len(),
-                        expected.len()
+                        range(&found),
+                        range(expected),
                     ));
                 }
                 Some(_) => {}
             }
+        }
+    }
+    for (tp, _) in ends.iter().filter(|(_, end)| **end > 0) {
+        let count = counts.get(tp).copied().unwrap_or(0);
+        if count < replication {
+            trace::violation(format_args!("{count} of {replication} nodes have a log of {tp}"));
         }
     }
 }
@@ -95,7 +107,7 @@ fn read(
     let (storage, _completions, _report, _core) = opened;
     let mut logs = BTreeMap::new();
     for tp in storage.known_logs() {
-        let Some(name) = history.topics.borrow().get(&tp.topic_id.0).map(|t| t.name.clone()) else {
+        let Some(name) = history.final_names.borrow().get(&tp.topic_id.0).cloned() else {
             continue;
         };
         let config = Arc::new(LogConfig::default());

@@ -13,6 +13,8 @@ use tracing_subscriber::{Layer, Registry};
 
 use super::args::Args;
 
+/// The wall's clock at the beginning, in milliseconds.
+pub const EPOCH: i64 = 1_700_000_000_000;
 /// Lines that are kept for the report of a failure.
 const TAIL: usize = 60;
 
@@ -53,6 +55,12 @@ pub fn set_now(millis: u64) {
 /// The time of the current step, in milliseconds since the beginning.
 pub fn now() -> u64 {
     TRACE.with_borrow(|trace| trace.now)
+}
+
+/// What clients take for the wall's clock: a day behind, so that no broker whose clock jumps back
+/// takes their records for records of the future.
+pub fn wall() -> i64 {
+    EPOCH - 86_400_000 + now() as i64
 }
 
 /// Adds a line.

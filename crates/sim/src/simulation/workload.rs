@@ -37,6 +37,8 @@ pub enum Phase {
 /// What the clients share with the run.
 pub struct Stage {
     pub phase: Cell<Phase>,
+    /// Once things go wrong no more: whether every node serves.
+    pub all_up: Cell<bool>,
     pub plan: Plan,
     pub history: Rc<History>,
 }

@@ -1,5 +1,6 @@
 //! The world of a run: machines, network, time; and what happens to them.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
@@ -23,8 +24,6 @@ use super::workload::{self, Phase, Stage};
 const TICK: Duration = Duration::from_millis(1);
 /// No run is longer, in milliseconds of its own time.
 const END: u64 = 400_000;
-/// The wall's clock at the beginning, in milliseconds.
-const EPOCH: i64 = 1_700_000_000_000;
 
 /// What a run came to.
 pub enum Verdict {
@@ -60,10 +59,14 @@ struct World<'a> {
 pub fn run(args: &Args) -> Verdict {
     let mut world = World::new(args);
     let verdict = world.run();
-    if let Verdict::Passed = verdict {
+    if matches!(verdict, Verdict::Passed) && trace::violated().is_none() {
         checks::at_the_end(&world.stage.plan, &world.stage.history);
         if trace::violated().is_none() {
-            replicas::compare(&world.machines, &world.stage.history);
+            replicas::compare(
+                &world.machines,
+                &world.stage.history,
+                world.stage.plan.replication(),
+            );
         }
     }
     for machine in &world.machines {
@@ -113,13 +116,14 @@ impl World<'_> {
         for id in 1..=plan.nodes {
             let machine = Rc::new(Machine::new(id, &rng, &plan));
             machine.disk.borrow().set_latency(plan.disk);
-            machine.wall.store(EPOCH, Ordering::Relaxed);
+            machine.wall.store(trace::EPOCH, Ordering::Relaxed);
             let program = Rc::clone(&machine);
             sim.host(host_name(id), move || node::run(Rc::clone(&program)));
             machines.push(machine);
         }
         let history = Rc::new(History::default());
-        let stage = Rc::new(Stage { phase: std::cell::Cell::new(Phase::Setup), plan, history });
+        let (phase, all_up) = (Cell::new(Phase::Setup), Cell::new(false));
+        let stage = Rc::new(Stage { phase, all_up, plan, history });
         for host in 0..stage.plan.client_hosts {
             let (stage, rng) = (Rc::clone(&stage), rng.fork(&format!("clients {host}")));
             sim.host(format!("clients-{host}"), move || {
@@ -150,6 +154,9 @@ impl World<'_> {
                 }
             }
             self.fell();
+            if self.stage.phase.get() == Phase::Healing {
+                self.start_the_stopped();
+            }
             if trace::violated().is_some() {
                 return Verdict::Passed;
             }
@@ -296,6 +303,18 @@ impl World<'_> {
         }
         machine.state.set(State::Starting);
         self.sim.bounce(host_name(node).as_str());
+    }
+
+    /// An orderly stop that was under way when the faults ended comes to its end, too.
+    fn start_the_stopped(&mut self) {
+        for at in 0..self.machines.len() {
+            let machine = &self.machines[at];
+            if machine.state.get() == State::Ended {
+                self.start(machine.id);
+            }
+        }
+        let all_up = self.machines.iter().all(|machine| machine.state.get() == State::Up);
+        self.stage.all_up.set(all_up);
     }
 
     /// Ends all faults.

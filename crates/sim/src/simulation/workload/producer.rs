@@ -167,7 +167,7 @@ impl Producer {
         }
         for token in tokens {
             let value = vec![*token as u8; rng.below(self.plan.value_bytes_max + 1) as usize];
-            let now = Timestamp(trace::now() as i64);
+            let now = Timestamp(trace::wall());
             builder.append(now, Some(&token.to_be_bytes()), Some(&value), &[]).expect("is small");
         }
         builder.build().expect("is not empty")

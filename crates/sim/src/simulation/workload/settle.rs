@@ -50,6 +50,9 @@ pub async fn run(stage: &Rc<Stage>, rng: &Rng) {
 
 /// Whether every broker knows the same topics and every partition takes records.
 async fn converge(stage: &Stage, cluster: &mut Cluster) -> Result<(), String> {
+    if !stage.all_up.get() {
+        return Err("not every node serves".to_owned());
+    }
     let mut known: Option<BTreeSet<_>> = None;
     for node in 1..=stage.plan.nodes {
         if !cluster.refresh_from(node).await {
@@ -85,7 +88,9 @@ async fn probe(stage: &Stage, cluster: &mut Cluster, tp: TopicPartition) -> Resu
     let leader = cluster.leader(tp).ok_or_else(|| format!("{tp} has no leader"))?;
     let token = stage.history.send(tp, Acks::All, None);
     let mut builder = BatchBuilder::new();
-    builder.append(Timestamp(1), Some(&token.to_be_bytes()), None, &[]).expect("is small");
+    builder
+        .append(Timestamp(trace::wall()), Some(&token.to_be_bytes()), None, &[])
+        .expect("is small");
     let batch = builder.build().expect("is not empty");
     let request = ProduceRequest {
         transactional_id: None,
@@ -185,6 +190,8 @@ async fn read_everything(stage: &Rc<Stage>, rng: &Rng) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
+    let names = cluster.topics.iter().map(|(id, view)| (*id, view.name.clone()));
+    stage.history.final_names.replace(names.collect());
     stage.history.final_topics.replace(Some(cluster.topics.keys().copied().collect()));
     stage.phase.set(Phase::Done);
 }
