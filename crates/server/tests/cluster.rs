@@ -48,6 +48,28 @@ async fn quorum(node: &Node) -> (i32, i64, Vec<(i32, i64)>, usize) {
     (state.leader_id, state.high_watermark, voters.collect(), state.observers.len())
 }
 
+/// Voters and observers, with the ids of their directories.
+async fn members(node: &Node) -> [Vec<(i32, chronik_types::Uuid)>; 2] {
+    let partitions = vec![DescribeQuorumRequestPartitionData { partition_index: 0 }];
+    let topic_name = "__cluster_metadata".into();
+    let topics = vec![DescribeQuorumRequestTopicData { topic_name, partitions }];
+    let told = node.ask(2, &DescribeQuorumRequest { topics }).await;
+    let state = &told.topics[0].partitions[0];
+    [&state.current_voters, &state.observers]
+        .map(|those| those.iter().map(|r| (r.replica_id, r.replica_directory_id)).collect())
+}
+
+/// Waits until node 4 is in the first or the second list of [`members`].
+async fn becomes(node: &Node, list: usize) -> chronik_types::Uuid {
+    loop {
+        let found = members(node).await[list].iter().find(|(id, _)| *id == 4).copied();
+        if let Some((_, directory)) = found {
+            return directory;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
 #[test]
 fn three_nodes_take_changes_anywhere_and_show_them_where_they_were_made() {
     multi_threaded(async {
@@ -129,6 +151,53 @@ fn a_broker_without_a_vote_observes_the_quorum_and_serves() {
         assert_eq!((controller, brokers), (1, vec![1, 2]));
         let (_, _, voters, observers) = quorum(broker).await;
         assert_eq!((voters.len(), observers), (1, 1));
+        cluster.stop().await;
+    });
+}
+
+#[test]
+fn nodes_that_only_control_and_nodes_that_only_serve_make_a_cluster() {
+    multi_threaded(async {
+        let mut cluster = Cluster::of(3, "controller", &[]).await;
+        cluster.add(4, "broker", &[]).await;
+        cluster.add(5, "broker", &[]).await;
+        created(cluster.node(4), "there").await;
+        let (_, brokers, topics) = metadata(cluster.node(5)).await;
+        assert_eq!((brokers, topics), (vec![4, 5], vec!["there".to_owned()]));
+        let (leader, _, voters, observers) = quorum(cluster.node(4)).await;
+        assert!((1..=3).contains(&leader), "{leader}");
+        assert_eq!((voters.len(), observers), (3, 2));
+        cluster.stop().await;
+    });
+}
+
+#[test]
+fn a_voter_comes_and_goes_while_the_cluster_serves() {
+    multi_threaded(async {
+        let mut cluster = Cluster::start(3, &[]).await;
+        let port = cluster.add_voter(4).await;
+        let node = cluster.node(4);
+        let voter_directory_id = becomes(node, 0).await;
+        created(node, "with-four").await;
+        let voter_id = 4;
+        let remove = RemoveRaftVoterRequest { cluster_id: None, voter_id, voter_directory_id };
+        // Any node may be asked: it answers as the leader does.
+        let answer = node.ask(0, &remove).await;
+        assert_eq!(answer.error_code, 0, "{answer:?}");
+        assert_eq!(becomes(node, 1).await, voter_directory_id);
+        assert_eq!(members(cluster.node(1)).await[0].len(), 3);
+        created(node, "with-three").await;
+        let (name, host) = ("CONTROLLER".into(), "127.0.0.1".into());
+        let add = AddRaftVoterRequest {
+            cluster_id: None,
+            timeout_ms: 20_000,
+            voter_id,
+            voter_directory_id,
+            listeners: vec![AddRaftVoterListener { name, host, port }],
+        };
+        assert_eq!(node.ask(0, &add).await.error_code, 0);
+        becomes(node, 0).await;
+        created(cluster.node(1), "with-four-again").await;
         cluster.stop().await;
     });
 }

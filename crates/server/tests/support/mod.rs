@@ -49,6 +49,11 @@ fn free_port() -> u16 {
 impl Cluster {
     /// Nodes 1 to `count`, each a broker and a voter, with these settings.
     pub async fn start(count: i32, settings: &[&str]) -> Self {
+        Self::of(count, "broker,controller", settings).await
+    }
+
+    /// Nodes 1 to `count`, each a voter with these roles.
+    pub async fn of(count: i32, roles: &str, settings: &[&str]) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("chronik-cluster-{}-{number}", std::process::id());
@@ -64,8 +69,7 @@ impl Cluster {
             nodes: BTreeMap::new(),
         };
         let ids: Vec<i32> = cluster.controller_ports.keys().copied().collect();
-        let configs: Vec<_> =
-            ids.iter().map(|id| cluster.config(*id, "broker,controller", &[])).collect();
+        let configs: Vec<_> = ids.iter().map(|id| cluster.config(*id, roles, &[])).collect();
         let starting = ids.iter().zip(&configs).map(|(id, config)| Node::start(*id, config));
         for node in futures_util::future::join_all(starting).await {
             cluster.nodes.insert(node.id, node);
@@ -87,6 +91,7 @@ impl Cluster {
         let controller = |port| format!("CONTROLLER://127.0.0.1:{port}");
         let clients = "PLAINTEXT://127.0.0.1:0".to_owned();
         lines.push(match self.controller_ports.get(&id) {
+            Some(port) if roles == "controller" => format!("listeners={}", controller(*port)),
             Some(port) => format!("listeners={clients},{}", controller(*port)),
             None => format!("listeners={clients}"),
         });
@@ -97,10 +102,19 @@ impl Cluster {
         chronik_config::parse(&sources).unwrap_or_else(|errors| panic!("{errors:?}"))
     }
 
-    /// Adds a node with these roles that does not vote.
+    /// Adds a node with these roles.
     pub async fn add(&mut self, id: i32, roles: &str, settings: &[&str]) {
         let node = Node::start(id, &self.config(id, roles, settings)).await;
         self.nodes.insert(id, node);
+    }
+
+    /// Adds a node that names itself among the voters. Where it listens as one.
+    pub async fn add_voter(&mut self, id: i32) -> u16 {
+        let port = free_port();
+        self.controller_ports.insert(id, port);
+        self.voters = format!("{},{id}@127.0.0.1:{port}", self.voters);
+        self.add(id, "broker,controller", &[]).await;
+        port
     }
 
     pub async fn start_node(&mut self, id: i32) {
