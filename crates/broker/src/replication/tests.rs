@@ -11,6 +11,7 @@ mod faults;
 
 use std::time::Duration;
 
+use chronik_controller::{AlterPartitionReassignments, ReassignPartition, Request};
 use chronik_log::{Origin, Read, ReadLimit};
 use chronik_types::{BrokerId, ErrorCode, Offset, TopicId, TopicPartition};
 
@@ -271,6 +272,38 @@ async fn who_was_fenced_without_being_gone_comes_back_to_idle_partitions_too() {
     for partition in 0..30 {
         isr_becomes(&cluster, TopicPartition { topic_id, partition }, &[1, 2, 3]).await;
     }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_that_moves_is_complete_where_it_goes_and_gone_where_it_was() {
+    let cluster = Cluster::start(3, PATIENT).await;
+    let tp = first(cluster.create_topic("t", 1, &[1, 2]));
+    for n in 0..20 {
+        let end = append(cluster.broker(1), tp, &format!("record {n}")).unwrap();
+        replicated(cluster.broker(1), tp, end).await;
+    }
+    let moved = ReassignPartition {
+        topic: "t".to_owned(),
+        partition: 0,
+        replicas: Some(vec![BrokerId(3), BrokerId(2)]),
+    };
+    let request = AlterPartitionReassignments {
+        partitions: vec![moved],
+        allow_replication_factor_change: false,
+    };
+    let answer = cluster.controller.ask(Request::AlterPartitionReassignments(request));
+    assert!(format!("{answer:?}").contains("result: Ok"), "{answer:?}");
+    eventually("it is moved", || cluster.state(tp).replicas[..] == [BrokerId(3), BrokerId(2)])
+        .await;
+    isr_becomes(&cluster, tp, &[2, 3]).await;
+    eventually("it is gone where it was", || cluster.broker(1).storage.log(tp).is_none()).await;
+    let leader = cluster.state(tp).leader.0;
+    eventually("somebody leads", || cluster.broker(leader).partitions.by_id(tp).is_ok()).await;
+    let end = append(cluster.broker(leader), tp, "after").unwrap();
+    assert_eq!(end, Offset(21));
+    replicated(cluster.broker(leader), tp, end).await;
+    logs_agree(&cluster, tp, &[2, 3], end).await;
     cluster.stop().await;
 }
 
