@@ -168,15 +168,24 @@ fn nearest(key: &str) -> Option<String> {
         return Some(synonym.name.to_owned());
     }
     let lowered = key.to_lowercase().replace(['_', '-'], ".");
-    let distance = |name: &str| strsim::osa_distance(&lowered, name);
-    let best = broker_keys().map(|known| (distance(known.name), known.name)).min()?;
     let tolerated = (key.len() / 4).max(2);
+    // The distance is at least the difference in length; a file that is no configuration may have
+    // millions of "keys", or one of millions of letters, and is refused in no time all the same.
+    let length = lowered.chars().count();
+    let comparable = |name: &&str| name.len().abs_diff(length) <= tolerated;
+    let distance = |name: &'static str| (strsim::osa_distance(&lowered, name), name);
+    let best = broker_keys().map(|known| known.name).filter(comparable).map(distance).min()?;
     (best.0 <= tolerated).then(|| best.1.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_no_configuration_is_refused_in_no_time() {
+        assert_eq!(nearest(&"x".repeat(4 << 20)), None);
+    }
 
     #[test]
     fn the_nearest_key_is_the_one_that_was_meant() {
