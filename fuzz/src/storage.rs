@@ -78,13 +78,7 @@ fn start(files: &Files) {
     live(&disk, files);
     // A storage lives as long as its process, which here is many: at least its disk goes.
     disk.crash(CrashKind::Process);
-    let mut left = Vec::new();
-    paths(&disk, Path::new("/data"), &mut left);
-    for path in left {
-        let file = disk.open(&path, OpenMode::READ_WRITE).expect("a file");
-        file.set_len(0).expect("cut");
-        file.sync_data().expect("on disk");
-    }
+    disk.remove_dir_all(Path::new("/data")).expect("removed");
 }
 
 /// Starts with these files; if it starts, everything is read, written on, flushed and read again.
@@ -250,24 +244,16 @@ fn sound() -> &'static Files {
 }
 
 fn collect(disk: &SimDisk, dir: &Path, files: &mut Files) {
-    let mut found = Vec::new();
-    paths(disk, dir, &mut found);
-    for path in found {
+    for entry in disk.read_dir(dir).expect("a directory") {
+        let path = dir.join(&entry.name);
+        if entry.is_dir {
+            collect(disk, &path, files);
+            continue;
+        }
         let file = disk.open(&path, OpenMode::READ).expect("a file");
         let length = usize::try_from(file.len().expect("its length")).expect("a small one");
         let mut content = vec![0; length];
         file.read_exact_at(&mut content, 0).expect("its content");
         files.push((path, content));
-    }
-}
-
-fn paths(disk: &SimDisk, dir: &Path, found: &mut Vec<PathBuf>) {
-    for entry in disk.read_dir(dir).expect("a directory") {
-        let path = dir.join(&entry.name);
-        if entry.is_dir {
-            paths(disk, &path, found);
-        } else {
-            found.push(path);
-        }
     }
 }

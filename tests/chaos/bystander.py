@@ -1,7 +1,8 @@
 """A well-behaved client that works while others misbehave: `bystander.py PORT TOPIC REPORT`.
 
 Produces a record, reads it back and asks for metadata, over one connection, again and again, and now and then over a new one.
-After the first round it says so. On SIGTERM it writes a report: rounds, the slowest step in milliseconds, and the first fault, which also ends it.
+After the first round it says so. On SIGTERM it writes a report: rounds, the slowest step in milliseconds, and the first fault, which
+also ends it.
 """
 
 import json
@@ -12,8 +13,8 @@ import time
 
 import wire
 
-# No step may take longer, whatever the others do.
-STEP_LIMIT_S = 3
+# No step may take longer, whatever the others do. A sync on a busy machine alone may take seconds.
+STEP_LIMIT_S = 10
 ROUNDS_PER_CONNECTION = 50
 PAUSE_S = 0.005
 
