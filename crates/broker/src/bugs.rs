@@ -5,4 +5,6 @@ chronik_types::planted_bugs! {
     acknowledge_before_high_watermark;
     /// The controller acts before the first entry of its own term is applied.
     activate_early;
+    /// A broker serves followers of what an earlier incarnation led.
+    lead_unregistered;
 }

@@ -436,6 +436,8 @@ async fn run(
     addresses.lock().insert(me, address);
     tasks.push(tokio::spawn(know(peers.clone(), me, Arc::clone(addresses))));
     register(controller, me, incarnation);
+    let epoch = controller.image().broker(me).map(|broker| broker.epoch);
+    broker.controller.set_broker_epoch(epoch);
     background::keep_room(&broker.storage, &stopped);
     background::serve(&broker, &stopped);
     Running { broker, stop, tasks, peers, listening }

@@ -1,6 +1,7 @@
 //! What a follower's subscription is answered.
 //!
 //! ```text
+//! this broker is not registered ─► refuse: what it leads is not known yet
 //! the image here is behind      ─► wait for it
 //! … or ahead                    ─► refuse: the follower will see
 //! never written, on both sides  ─► accept, without a log
@@ -11,11 +12,13 @@
 
 use std::sync::Arc;
 
+use chronik_metadata::Image;
 use chronik_replication::{Accepted, Answer, PartitionSubscribe};
 use chronik_types::{ErrorCode, LeaderEpoch, Offset, TopicPartition};
 
 use super::follower_session::FollowerSession;
 use crate::Broker;
+use crate::bugs;
 use crate::partition::Partition;
 
 /// Logs opened in one go, where that holds up nobody else.
@@ -105,6 +108,9 @@ fn answer(
 
 fn standing(broker: &Broker, session: &FollowerSession, request: &PartitionSubscribe) -> Standing {
     let committed = broker.committed.borrow();
+    if !is_registered(broker, &committed.image) {
+        return Standing::Refused(ErrorCode::NotLeaderOrFollower);
+    }
     let Some(state) = committed.image.partition(request.tp) else { return Standing::Behind };
     if state.leader_epoch < request.leader_epoch || !state.replicas.contains(&session.follower) {
         Standing::Behind
@@ -115,6 +121,14 @@ fn standing(broker: &Broker, session: &FollowerSession, request: &PartitionSubsc
     } else {
         Standing::Led { in_sync: state.isr.contains(&session.follower) }
     }
+}
+
+/// Whether this incarnation is the registered one. Until then the image says what an earlier one led,
+/// perhaps with another disk: its followers would cut their logs to what is left on this one.
+fn is_registered(broker: &Broker, image: &Image) -> bool {
+    let own = *broker.controller.broker_epoch().borrow();
+    let registered = image.broker(broker.options.node_id).map(|broker| broker.epoch);
+    own.is_some() && own == registered || bugs::lead_unregistered()
 }
 
 /// The partition if it is open, in this epoch.

@@ -51,6 +51,7 @@ table! {
     fence_on_stale_sessions: "brokers are fenced although the controller could not hear them";
     accept_stale_epochs: "a proposal of an ISR counts in whatever epoch it was made";
     answer_before_the_quorum: "topics are acknowledged before a quorum has them";
+    lead_unregistered: "a broker serves followers of what an earlier incarnation led";
     activate_early: "the controller acts before the first entry of its term is applied";
     apply_gaps: "a batch of metadata is applied although it does not follow the last one";
     resume_term: "a restarted leader of the metadata resumes its term";
