@@ -23,9 +23,8 @@ use crate::log::{Log, State, Written};
 use crate::open_files::OpenFiles;
 use crate::producer_state::ProducerState;
 use crate::producers::Producers;
-use crate::segment::active::read_index;
 use crate::segment::scan::Scan;
-use crate::segment::{Segment, offset_index, path_of};
+use crate::segment::{Segment, index_entries, path_of};
 
 impl Log {
     /// Drops everything from `end` on; a batch that holds `end` in its middle goes whole. At the log
@@ -266,9 +265,7 @@ pub(crate) fn find_boundary(
     target: Offset,
 ) -> Result<Place, DiskError> {
     let place = |end, at, reached| Place { end, cut: Some((segment.base, at)), reached };
-    let index = read_index(files, &path_of(dir, segment.base, "index"))?;
-    let relative = target.since(segment.base);
-    let (_, last) = offset_index::valid_prefix(&index, segment.bytes, relative);
+    let (_, last) = index_entries::below(files, dir, segment, target)?;
     let from = last.map_or(0, |entry| u64::try_from(entry.position).unwrap_or(0));
     let path = path_of(dir, segment.base, "log");
     let file = files.read(&path)?;

@@ -21,7 +21,7 @@ use crate::bugs;
 use crate::error::DiskError;
 use crate::producers::{BATCHES_KEPT, BatchMeta, EndedTransaction, Producer, Producers};
 use crate::segment::scan::Scan;
-use crate::segment::{Segment, Segments, path_of};
+use crate::segment::{Segment, Segments, index_entries, path_of};
 use crate::storage::Shared;
 
 const VERSION: i16 = 1;
@@ -275,11 +275,7 @@ impl ProducersSource {
         segment: &Segment,
         from: Offset,
     ) -> Result<u64, DiskError> {
-        let target = from.since(segment.base);
-        let path = path_of(dir, segment.base, "index");
-        let index = crate::segment::active::read_index(&self.shared.files, &path)?;
-        let (_, last) =
-            crate::segment::offset_index::valid_prefix(&index, segment.bytes, target.max(0));
+        let (_, last) = index_entries::below(&self.shared.files, dir, segment, from)?;
         Ok(last.map_or(0, |entry| u64::try_from(entry.position).unwrap_or(0)))
     }
 }

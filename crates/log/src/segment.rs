@@ -19,6 +19,7 @@
 //! **Not here:** when to roll and what to write (`segment::active`), reading (`segment::view`).
 
 pub(crate) mod active;
+pub(crate) mod index_entries;
 pub(crate) mod offset_index;
 pub(crate) mod scan;
 pub(crate) mod time_index;

@@ -19,7 +19,7 @@ use crate::config::LogConfig;
 use crate::error::DiskError;
 use crate::open_files::OpenFiles;
 use crate::segment::scan::Scan;
-use crate::segment::{Segment, offset_index, path_of, time_index, txn_index};
+use crate::segment::{Segment, index_entries, offset_index, path_of, time_index, txn_index};
 use crate::transactions::AbortedTransaction;
 
 /// No index file is read whole beyond this; `segment.index.bytes` is far below.
@@ -95,8 +95,7 @@ impl ActiveSegment {
         let mut active = Self::create(segment.base);
         active.bytes = segment.bytes;
         let relative_end = end.since(segment.base);
-        let index = read_index(files, &path_of(dir, segment.base, "index"))?;
-        let (entries, last) = offset_index::valid_prefix(&index, segment.bytes, relative_end);
+        let (entries, last) = index_entries::below(files, dir, segment, end)?;
         active.index_entries = entries;
         let scan_from = last.map_or(0, |entry| u64::try_from(entry.position).unwrap_or(0));
         active.load_times(files, dir, relative_end)?;
