@@ -7,8 +7,8 @@ Builds the release binaries, starts three nodes of its own on free ports in DIR 
 ends everything it started. Each figure is the median of the rounds, with lowest and highest. Every topic has a replica on each
 node; what concerns metadata is measured with both acknowledgements (`metadata.acks`), switched while the cluster runs.
 
-PART: `topics` (creating topics), `produce` (acks=all), `failover` (a leader ends, killed and in order), `recovery` (the whole
-cluster back with a long metadata log; once, not every round).
+PART: `topics` (creating topics), `produce` (acks=all), `failover` (a leader ends, killed and in order); once, not every round:
+`idle` (100,000 partitions that nobody writes) and `recovery` (the whole cluster back with a long metadata log).
 """
 
 import argparse
@@ -24,8 +24,12 @@ import rig
 from rig import BENCH, Broker, Table, bench, floors, free_port, number
 
 MODES = ("leader", "quorum")
+EVERY_ROUND = ["topics", "produce", "failover"]
+PARTS = [*EVERY_ROUND, "idle", "recovery"]
 SESSION_TIMEOUT_MS = 3000
 STABLE_FOR_S = 10
+IDLE_SETTLE_S = 5
+IDLE_FOR_S = 10
 SETTLE_DEADLINE_S = 60
 
 
@@ -144,6 +148,30 @@ def failover(table, cluster):
         node.start()
 
 
+def idle(table, directory):
+    """What partitions cost that nobody writes, in CPU and memory."""
+    cluster = Cluster(directory)
+    cluster.start()
+
+    def cpu_percent():
+        time.sleep(IDLE_SETTLE_S)
+        begin, spent = time.monotonic(), sum(node.cpu_seconds() for node in cluster.nodes.values())
+        time.sleep(IDLE_FOR_S)
+        spent = sum(node.cpu_seconds() for node in cluster.nodes.values()) - spent
+        return 100 * spent / (time.monotonic() - begin)
+
+    table.add("CPU of three idle nodes, without a topic", "", "% of a core", cpu_percent())
+    begin = time.monotonic()
+    bench(
+        "topics", "--bootstrap", cluster.bootstrap, "--topics", 1000, "--partitions", 100, "--per-request", 100,
+        "--replication-factor", 3,
+    )
+    table.add("100,000 partitions with three replicas created", "", "s", time.monotonic() - begin)
+    table.add("CPU of three idle nodes, with them", "as without", "% of a core", cpu_percent())
+    table.add("resident memory of a node with them, the largest", "", "MB", max(node.rss() for node in cluster.nodes.values()))
+    cluster.stop()
+
+
 def recovery(table, directory, entries):
     """All three at once, back with so many entries in the metadata log."""
     cluster = Cluster(directory)
@@ -167,17 +195,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="short spans, for a look")
-    parser.add_argument("--only", choices=["topics", "produce", "failover", "recovery"], action="append")
+    parser.add_argument("--only", choices=PARTS, action="append")
     parser.add_argument("--entries", type=int, default=150_000)
     parser.add_argument("--dir", help="on the disk to be measured")
     arguments = parser.parse_args()
     rig.build()
-    wanted = arguments.only or ["topics", "produce", "failover", "recovery"]
+    wanted = arguments.only or PARTS
     base = pathlib.Path(tempfile.mkdtemp(prefix="chronik-bench-", dir=arguments.dir))
     table = Table()
     failed = True
     try:
-        for at in range(arguments.rounds) if set(wanted) - {"recovery"} else []:
+        for at in range(arguments.rounds) if set(wanted) & set(EVERY_ROUND) else []:
             print(f"round {at + 1} of {arguments.rounds}, load {os.getloadavg()[0]:.1f}", file=sys.stderr)
             cluster = Cluster(base / str(at))
             table.add("three nodes ready on empty directories", "", "s", cluster.start())
@@ -192,6 +220,8 @@ def main():
                 failover(table, cluster)
             cluster.stop()
             shutil.rmtree(base / str(at))
+        if "idle" in wanted:
+            idle(table, base / "idle")
         if "recovery" in wanted:
             recovery(table, base / "recovery", arguments.entries)
         failed = False
