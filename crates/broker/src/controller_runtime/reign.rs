@@ -27,7 +27,7 @@ pub(super) enum End {
     Led,
     /// A proposal was lost; the node may lead on.
     Lost,
-    /// Nobody can ask any more.
+    /// Nobody can ask any more, or the quorum on this node has stopped.
     Closed,
 }
 
@@ -106,10 +106,13 @@ impl Reign {
         let left = deadline.map(|at| at.since(runtime.env.clock.monotonic()));
         tokio::select! {
             biased;
-            _ = runtime.metadata.leadership_changed(self.leadership) => Event::Leadership,
+            now = runtime.metadata.leadership_changed(self.leadership) => {
+                // The same again: the quorum on this node has stopped.
+                if now == self.leadership { Event::Closed } else { Event::Leadership }
+            }
             changed = self.lease.changed() => match changed {
                 Ok(()) => Event::Lease,
-                Err(_) => Event::Leadership,
+                Err(_) => Event::Closed,
             },
             Some(settled) = self.synced.next(), if !self.synced.is_empty() => {
                 Event::Synced(settled)
