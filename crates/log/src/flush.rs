@@ -355,7 +355,7 @@ impl Log {
         .then(|| written.segments.producers_source(&self.shared, from, from));
         // What lies below a durable start need not be written any more, unless the producers at
         // the end are to be known from it.
-        let known_at_end = newest_sidecar.is_none_or(|at| at == end);
+        let known_at_end = written.segments.producers_known_at(end);
         let skipped =
             end <= *start && written.start_is_durable() && producers.is_none() && known_at_end;
         if skipped {

@@ -113,17 +113,6 @@ impl<'s> FlushFiles<'s> {
         self.write_whole(&dir.join(checkpoint::LEADER_EPOCHS), epochs.as_bytes())
     }
 
-    /// Writes the producers at an offset of a log that no flush ended at.
-    pub(crate) fn write_producers(
-        &mut self,
-        dir: &Path,
-        at: Offset,
-        producers: &Producers,
-    ) -> Result<(), DiskError> {
-        let bytes = Some((encode(producers), encode_kafka(producers)));
-        self.write_sidecar(dir, &Sidecar { at, bytes })
-    }
-
     /// Makes everything written so far durable.
     pub(crate) fn sync(self) -> Result<(), DiskError> {
         for (path, file) in self.files.iter().filter(|_| !bugs::leave_out_segment_sync()) {

@@ -15,8 +15,9 @@ use chronik_types::Offset;
 use crate::bugs;
 use crate::config::LogConfig;
 use crate::error::{CutError, DiskError, ReadError};
-use crate::flush_files::FlushFiles;
 use crate::log::{Log, Written};
+use crate::producer_snapshot::{encode, encode_kafka};
+use crate::segment::path_of;
 use crate::storage::{Shared, Storage};
 
 /// What a round did.
@@ -228,11 +229,13 @@ impl Log {
             (first_kept, source, dir, written.generation.load(Ordering::Acquire))
         };
         let producers = source.load()?.producers;
-        let mut files = FlushFiles::new(&self.shared);
-        files.write_producers(&dir, at, &producers)?;
-        if let Err(error) = files.sync() {
-            self.shared.stop(format!("syncing the producers' state failed: {error}"));
-            return Err(error);
+        // Replaced and never written over: it may be all that is left of segments that went before.
+        let bytes = [("producers", encode(&producers)), ("snapshot", encode_kafka(&producers))];
+        for (suffix, bytes) in bytes {
+            let path = path_of(&dir, at, suffix);
+            let written = self.shared.env.disk.write_atomically(&path, &bytes);
+            written.map_err(DiskError::io(&path))?;
+            self.shared.files.forget(&path);
         }
         let mut state = self.lock();
         if let Some(written) = &mut state.written

@@ -78,6 +78,8 @@ pub(crate) struct Segments {
     pub(crate) active: Option<Box<ActiveSegment>>,
     /// Offsets of sidecars, ascending.
     pub(crate) sidecars: Vec<Offset>,
+    /// Those that a crash may have left: torn, or in the page cache only.
+    unproved: BTreeSet<Offset>,
     /// Names of files in the directory that are no part of the log: of a past that was cut off, or
     /// of a flush that never counted. They go before the next flush counts.
     pub(crate) stale: BTreeSet<String>,
@@ -97,6 +99,7 @@ impl Segments {
             end,
             active: None,
             sidecars: Vec::new(),
+            unproved: BTreeSet::new(),
             stale: BTreeSet::new(),
             retired: BTreeSet::new(),
         }
@@ -116,6 +119,7 @@ impl Segments {
             list,
             end,
             active: None,
+            unproved: sidecars.iter().copied().collect(),
             sidecars,
             stale,
             retired: BTreeSet::new(),
@@ -226,11 +230,14 @@ impl Segments {
 
     /// Whether the producers at `at` are known without the batches below it.
     pub(crate) fn producers_known_at(&self, at: Offset) -> bool {
-        self.sidecars.is_empty() || self.sidecars.contains(&at)
+        let is_proved = self.sidecars.contains(&at) && !self.unproved.contains(&at);
+        self.sidecars.is_empty() || is_proved
     }
 
     /// A flush wrote these.
     pub(crate) fn add_sidecars(&mut self, at: impl Iterator<Item = Offset>) {
+        let at: Vec<Offset> = at.collect();
+        self.unproved.retain(|sidecar| !at.contains(sidecar));
         self.sidecars.extend(at);
         self.sidecars.sort_unstable();
         self.sidecars.dedup();

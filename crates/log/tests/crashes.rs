@@ -26,8 +26,11 @@ fn what_once_was_lost_is_there() {
     // truncation were taken from a file that a flush left which never counted. 5001312: a high
     // watermark of before a reset came back with the log that had grown again since. 30000012: a time index entry of a flush
     // that never counted was in the page cache only. 30000861: a torn index entry of such a flush
-    // led behind the place where the log had been cut.
-    for seed in [5_000_505, 5_000_705, 5_000_909, 5_000_957, 5_001_312, 30_000_012, 30_000_861] {
+    // led behind the place where the log had been cut. 40000812: a torn state of the producers was
+    // taken for the one that segments leave behind when they go.
+    for seed in
+        [5_000_505, 5_000_705, 5_000_909, 5_000_957, 5_001_312, 30_000_012, 30_000_861, 40_000_812]
+    {
         if let Err(what) = model::run(seed, 3_000) {
             panic!("CHRONIK_SEED={seed}: {what}");
         }
