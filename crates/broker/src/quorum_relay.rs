@@ -87,8 +87,12 @@ pub(crate) async fn ask(
                 }
             }
             let changed = broker.metadata.leadership_changed(seen);
-            // Whether it has changed or not, the next look tells.
-            let _ = tokio::time::timeout(ASK_AGAIN, changed).await;
+            match tokio::time::timeout(ASK_AGAIN, changed).await {
+                // The quorum on this node has stopped.
+                Ok(now) if now == seen => return None,
+                // Whether it has changed or not, the next look tells.
+                Ok(_) | Err(_) => {}
+            }
         }
     };
     tokio::time::timeout(left, answer).await.unwrap_or(None)

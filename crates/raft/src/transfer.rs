@@ -37,7 +37,12 @@ impl MetadataNode {
         let gone = async {
             let mut seen = leadership;
             while self.leads(seen) {
-                seen = self.leadership_changed(seen).await;
+                let now = self.leadership_changed(seen).await;
+                if now == seen {
+                    // The quorum on this node has stopped.
+                    return;
+                }
+                seen = now;
             }
         };
         tokio::time::timeout(left, gone).await.map_err(|_| MembershipError::TimedOut)
