@@ -93,13 +93,16 @@ impl History {
         if matches!(outcome, Outcome::Acked(_) | Outcome::AckedBefore) {
             trace::count("acked");
         }
-        let tp = {
+        let (tp, acks) = {
             let mut sent = self.sent.borrow_mut();
             let sent = sent.get_mut(&token).expect("only what was sent is settled");
             sent.outcome = outcome;
-            sent.tp
+            (sent.tp, sent.acks)
         };
-        if let Outcome::Acked(offset) = outcome {
+        // With `acks=1` a leader may acknowledge what it appended after another had been elected.
+        if let Outcome::Acked(offset) = outcome
+            && acks == Acks::All
+        {
             let seen = self.seen.borrow();
             let other = seen.get(&tp).and_then(|seen| seen.get(&offset)).copied();
             if other.is_some_and(|other| other != token) {
