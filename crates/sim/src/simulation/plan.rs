@@ -26,6 +26,8 @@ pub struct Plan {
     pub committers: u64,
     /// Whether topics come and go while the faults are on.
     pub admin: bool,
+    /// Whether voters come and go meanwhile.
+    pub voter_changes: bool,
     /// How long a message takes, at least and at most.
     pub network: (Duration, Duration),
     pub disk: Latency,
@@ -96,6 +98,9 @@ impl Plan {
         } else {
             faults::script(&rng.fork("faults"), nodes, client_hosts, chaos)
         };
+        // With two votes left, a disk that is lost takes the quorum with it.
+        let wipes = script.iter().any(|(_, fault)| matches!(fault, Fault::Wipe { .. }));
+        let voter_changes = nodes > 2 && !wipes && rng.fork("voters").chance(0.6);
         Self {
             nodes,
             voters: nodes.min(3),
@@ -106,6 +111,7 @@ impl Plan {
             consumers: between(&rng, 1, 2),
             committers: rng.below(3),
             admin: rng.chance(0.7),
+            voter_changes,
             network: (
                 Duration::from_micros(rng.below(500)),
                 Duration::from_micros(between(&rng, 500, 5_000)),

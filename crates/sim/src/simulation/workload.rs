@@ -6,6 +6,7 @@ mod consumer;
 mod producer;
 mod settle;
 mod setup;
+mod voters;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -85,6 +86,9 @@ pub async fn run(stage: Rc<Stage>, rng: Rng, host: u64) -> turmoil::Result {
     }
     if stage.plan.admin && host == hosts - 1 {
         tokio::task::spawn_local(admin::run(Rc::clone(&stage), rng.fork("admin")));
+    }
+    if stage.plan.voter_changes && host == 0 {
+        tokio::task::spawn_local(voters::run(Rc::clone(&stage), rng.fork("voters")));
     }
     if host == 0 {
         settle::run(&stage, &rng).await;
