@@ -89,7 +89,7 @@ impl Found {
             Self { cluster_id: None, directories: Vec::new(), node_id, unsettled: Vec::new() };
         for dir in log_dirs {
             env.disk
-                .create_dir_all(dir)
+                .create_dir_all_durably(dir)
                 .map_err(|source| IdentityError::Io { path: dir.clone(), source })?;
             let path = dir.join(FILE);
             let properties = read(env, &path)?;

@@ -161,7 +161,7 @@ impl Starting {
             },
             snapshot_dir: snapshot_dir(&options),
             times: options.election,
-            kept: LogKept::default(),
+            kept: LogKept::with_snapshots_every(options.cluster.snapshot_every),
             voters: options.cluster.quorum.voters.iter().map(|voter| voter.id).collect(),
             decision,
             peers: self.peers.clone(),

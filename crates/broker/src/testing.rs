@@ -332,6 +332,7 @@ fn options(id: i32, lag_max: Duration, cached_bytes_max: usize) -> Options {
             inter_broker_listener: None,
             election_timeout: Duration::from_secs(1),
             leader_ack_max_lag: Duration::from_secs(1),
+            snapshot_every: 20_000,
             heartbeat_interval: Duration::from_secs(3_600),
             session_timeout: Duration::from_secs(3_600),
             replica_lag_max: lag_max,

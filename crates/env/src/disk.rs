@@ -179,7 +179,8 @@ pub trait Disk: Send + Sync {
         for path in missing.into_iter().rev() {
             self.create_dir_all(path)?;
             if let Some(parent) = path.parent() {
-                match self.sync_dir(parent) {
+                let here = parent.as_os_str().is_empty();
+                match self.sync_dir(if here { Path::new(".") } else { parent }) {
                     // A directory above that may not be read is the operator's, and durable.
                     Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
                     other => other?,

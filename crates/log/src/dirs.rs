@@ -64,7 +64,7 @@ impl Dirs {
             leftovers: Vec::new(),
         };
         for path in paths {
-            env.disk.create_dir_all(path).map_err(DiskError::io(path))?;
+            env.disk.create_dir_all_durably(path).map_err(DiskError::io(path))?;
             let lock = path.join(LOCK_FILE);
             match env.disk.lock_exclusive(&lock) {
                 Ok(held) => locks.push(held),

@@ -43,7 +43,7 @@ impl MemberMark {
         let (env, path) = (self.env.clone(), self.path.clone());
         chronik_env::blocking(move || {
             if let Some(dir) = path.parent() {
-                env.disk.create_dir_all(dir)?;
+                env.disk.create_dir_all_durably(dir)?;
             }
             env.disk.write_atomically(&path, TEXT)
         })

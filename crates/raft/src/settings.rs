@@ -36,10 +36,18 @@ pub struct LogKept {
     pub behind_snapshot: u64,
 }
 
+impl LogKept {
+    /// With so many entries between two snapshots. They are cheap (the image is shared), and the log
+    /// between two of them bounds recovery.
+    #[must_use]
+    pub fn with_snapshots_every(entries: u64) -> Self {
+        Self { snapshot_every: entries, behind_snapshot: entries / 4 }
+    }
+}
+
 impl Default for LogKept {
-    /// Snapshots are cheap (the image is shared), and the log between two of them bounds recovery.
     fn default() -> Self {
-        Self { snapshot_every: 20_000, behind_snapshot: 5_000 }
+        Self::with_snapshots_every(20_000)
     }
 }
 

@@ -5,7 +5,8 @@
 //! then a CRC-32C (u32) of everything before it. All integers big-endian.
 //!
 //! **Invariants**
-//! - A file under its final name is complete and synced; a temporary one is never read.
+//! - A file under its final name is complete and synced, and so is the name of its directory; a
+//!   temporary one is never read.
 //! - Older snapshots are removed only after a newer one and its directory entry are synced.
 
 use std::io;
@@ -69,7 +70,7 @@ impl SnapshotFiles {
         let path = self.dir.join(file_name(&last));
         let (env, snapshot, dir) = (env.clone(), snapshot.clone(), self.dir.clone());
         chronik_env::blocking(move || {
-            env.disk.create_dir_all(&dir)?;
+            env.disk.create_dir_all_durably(&dir)?;
             env.disk.write_atomically(&path, &encode(&snapshot))?;
             for older in list(&env, &dir)?.into_iter().filter(|name| *name < file_name(&last)) {
                 env.disk.remove_file(&dir.join(older))?;

@@ -20,6 +20,8 @@ pub struct Cluster {
     pub election_timeout: Duration,
     /// `metadata.leader.ack.max.lag.ms`.
     pub leader_ack_max_lag: Duration,
+    /// `metadata.log.max.entries.between.snapshots`.
+    pub snapshot_every: u64,
     /// `broker.heartbeat.interval.ms`.
     pub heartbeat_interval: Duration,
     /// `broker.session.timeout.ms`.
@@ -86,6 +88,7 @@ pub(super) fn resolve(
         inter_broker_listener,
         election_timeout: values.millis("controller.quorum.election.timeout.ms"),
         leader_ack_max_lag: values.millis("metadata.leader.ack.max.lag.ms"),
+        snapshot_every: values.count("metadata.log.max.entries.between.snapshots"),
         heartbeat_interval: values.millis("broker.heartbeat.interval.ms"),
         session_timeout: values.millis("broker.session.timeout.ms"),
         replica_lag_max: values.millis("replica.lag.time.max.ms"),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod conflicting_snapshot;
+mod durable_files;
 mod log_model;
 mod storage_suite;
 mod support;

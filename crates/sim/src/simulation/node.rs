@@ -107,6 +107,7 @@ impl Machine {
         config.journal.max_bytes = self.sizes.journal_max_bytes;
         config.memory.unflushed_bytes = self.sizes.unflushed_bytes;
         config.memory.cached_bytes = self.sizes.cached_bytes;
+        config.cluster.snapshot_every = self.sizes.snapshot_every;
         config
     }
 

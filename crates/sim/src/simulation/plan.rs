@@ -201,6 +201,8 @@ pub struct Sizes {
     pub journal_max_bytes: u64,
     pub unflushed_bytes: usize,
     pub cached_bytes: usize,
+    /// Entries of the metadata log between two snapshots.
+    pub snapshot_every: u64,
 }
 
 fn sizes(rng: &Rng) -> Sizes {
@@ -210,6 +212,7 @@ fn sizes(rng: &Rng) -> Sizes {
         journal_max_bytes: journal_file_bytes * between(rng, 8, 16),
         unflushed_bytes: between(rng, 200_000, 2_000_000) as usize,
         cached_bytes: between(rng, 0, 1_000_000) as usize,
+        snapshot_every: between(&rng.fork("snapshots"), 8, 200),
     }
 }
 

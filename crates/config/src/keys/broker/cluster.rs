@@ -67,19 +67,19 @@ broker_table! { CLUSTER;
     "metadata.log.dir": String = None, Any, ReadOnly,
         "Accepted for compatibility: the metadata log lives in the first of log.dirs.";
     "metadata.log.segment.bytes": Int = Some("1073741824"), AtLeast(8388608), ReadOnly,
-        "The size at which a segment of the metadata log is closed.";
+        "Accepted for compatibility: a segment of the metadata log has 64 MiB.";
     "metadata.log.segment.ms": Long = Some("604800000"), Any, ReadOnly,
-        "The age at which a segment of the metadata log is closed.";
+        "Accepted for compatibility: segments of the metadata log do not age.";
     "metadata.log.max.record.bytes.between.snapshots": Long = Some("20971520"), AtLeast(1), ReadOnly,
-        "How many bytes of metadata records may follow a snapshot before the next one is written.";
+        "Accepted for compatibility: snapshots follow metadata.log.max.entries.between.snapshots.";
     "metadata.log.max.snapshot.interval.ms": Long = Some("3600000"), AtLeast(0), ReadOnly,
-        "The longest time between two metadata snapshots while there are changes; 0 means no bound.";
+        "Accepted for compatibility: snapshots follow metadata.log.max.entries.between.snapshots.";
     "metadata.max.idle.interval.ms": Int = Some("500"), AtLeast(0), ReadOnly,
         "Accepted for compatibility: an idle controller writes nothing.";
     "metadata.max.retention.bytes": Long = Some("104857600"), Any, ReadOnly,
-        "How many bytes of metadata log and snapshots are kept.";
+        "Accepted for compatibility: a snapshot and a quarter of the entries between two are kept.";
     "metadata.max.retention.ms": Long = Some("604800000"), Any, ReadOnly,
-        "How long metadata log and snapshots are kept.";
+        "Accepted for compatibility: a snapshot and a quarter of the entries between two are kept.";
     "metric.reporters": List = Some(""), Any, ClusterWide,
         "Accepted for compatibility: metrics are served by the admin listener.";
     "metrics.num.samples": Int = Some("2"), AtLeast(1), ReadOnly,

@@ -8,6 +8,8 @@ broker_table! { OWN;
         "When the creation or deletion of a topic is answered: once a quorum has it on disk, or once the controller has.";
     "metadata.leader.ack.max.lag.ms": Int = Some("500"), AtLeast(1), ReadOnly,
         "With metadata.acks=leader, how old an unreplicated change may be before answers wait for the quorum.";
+    "metadata.log.max.entries.between.snapshots": Int = Some("20000"), AtLeast(100), ReadOnly,
+        "How many entries of metadata log may follow a snapshot before the next one is written; it bounds what a restart applies.";
     "leader.imbalance.per.broker.percentage": Int = Some("10"), AtLeast(0), ReadOnly,
         "The share of a broker's preferred leaderships that may be elsewhere before they are moved back.";
     "admin.listener": String = Some("127.0.0.1:9644"), Any, ReadOnly,

@@ -192,6 +192,7 @@ fn all_that_is_wrong_with_a_cluster_is_said_at_once() {
 fn the_keys_of_a_cluster_are_in_force() {
     let config = from_file(
         "controller.quorum.election.timeout.ms=400\nmetadata.leader.ack.max.lag.ms=70\n\
+         metadata.log.max.entries.between.snapshots=300\n\
          broker.session.timeout.ms=6000\nbroker.heartbeat.interval.ms=500\n\
          replica.lag.time.max.ms=4000\ncontrolled.shutdown.enable=false\n\
          leader.imbalance.check.interval.seconds=5\nleader.imbalance.per.broker.percentage=3\n\
@@ -201,6 +202,7 @@ fn the_keys_of_a_cluster_are_in_force() {
     let millis = Duration::from_millis;
     assert_eq!(cluster.election_timeout, millis(400));
     assert_eq!(cluster.leader_ack_max_lag, millis(70));
+    assert_eq!(cluster.snapshot_every, 300);
     assert_eq!((cluster.session_timeout, cluster.heartbeat_interval), (millis(6000), millis(500)));
     assert_eq!(cluster.replica_lag_max, millis(4000));
     assert!(!cluster.controlled_shutdown && cluster.rack_aware_fetch);
