@@ -188,14 +188,17 @@ impl<'s> FlushFiles<'s> {
         Ok(dir)
     }
 
-    /// What a crash left to be seen of a directory is synced before anything relies on it.
+    /// What a crash left to be seen of a directory is synced before anything relies on it. Whose it
+    /// is may have been torn by that crash: then it is written again.
     fn prove_dir(&mut self, plan: &Plan, dir: &Path) -> Result<(), DiskError> {
-        let path = dir.join(checkpoint::PARTITION_METADATA);
-        let opened = self.shared.env.disk.open(&path, OpenMode::READ_WRITE);
-        match opened.map_err(DiskError::io(&path)) {
-            Ok(file) => self.files.push((path, file)),
-            Err(error) if error.is_not_found() => self.write_metadata(plan, dir)?,
-            Err(error) => return Err(error),
+        let env = &self.shared.env;
+        let told = checkpoint::read_partition_metadata(env, dir);
+        if told == Some(plan.log.partition.topic_id) {
+            let path = dir.join(checkpoint::PARTITION_METADATA);
+            let file = env.disk.open(&path, OpenMode::READ_WRITE).map_err(DiskError::io(&path))?;
+            self.files.push((path, file));
+        } else {
+            self.write_metadata(plan, dir)?;
         }
         self.dirs.insert(dir.to_path_buf());
         self.parents.extend(dir.parent().map(Path::to_path_buf));

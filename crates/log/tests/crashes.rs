@@ -27,10 +27,12 @@ fn what_once_was_lost_is_there() {
     // watermark of before a reset came back with the log that had grown again since. 30000012: a time index entry of a flush
     // that never counted was in the page cache only. 30000861: a torn index entry of such a flush
     // led behind the place where the log had been cut. 40000812: a torn state of the producers was
-    // taken for the one that segments leave behind when they go.
-    for seed in
-        [5_000_505, 5_000_705, 5_000_909, 5_000_957, 5_001_312, 30_000_012, 30_000_861, 40_000_812]
-    {
+    // taken for the one that segments leave behind when they go. 1000008: whose a directory is had
+    // been torn by a crash, and was synced as it was instead of being written again.
+    for seed in [
+        1_000_008, 5_000_505, 5_000_705, 5_000_909, 5_000_957, 5_001_312, 30_000_012, 30_000_861,
+        40_000_812,
+    ] {
         if let Err(what) = model::run(seed, 3_000) {
             panic!("CHRONIK_SEED={seed}: {what}");
         }
