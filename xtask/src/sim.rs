@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 const USAGE: &str = "usage: cargo xtask sim [what] [options]
 
-  without `what`: the fixed seeds (crates/sim/seeds.txt), each twice, then fresh ones
+  without `what`: the seeds that found something (crates/sim/seeds.txt), each twice; 1000 that are
+                   always the same; then fresh ones
   --seed N         that one; with --trace every event of it, with --debug more of them
   --seeds A..B     these
   --bugs           each planted bug with these seeds (--seeds, or 1..41): in how many it is caught
@@ -20,12 +21,16 @@ const USAGE: &str = "usage: cargo xtask sim [what] [options]
   --nodes N        so many nodes, whatever the seed says
   --bug NAME       with this bug planted
   --calm           without faults
-  --minutes M      how long fixed and fresh seeds are run together; 6
+  --minutes M      fresh seeds until then, counted from the beginning; without it, 50 of them
   --jobs N         so many at a time; as many as there are cores";
 
 /// The flags of a simulation build: the simulated side of the seams, and a runtime whose own chance
 /// follows from a seed.
 const RUSTFLAGS: &str = "--cfg chronik_sim --cfg tokio_unstable";
+/// Seeds that every change is judged by.
+const ALWAYS: Range<u64> = 1..1001;
+/// Fresh seeds of a run that is not told how long to go on.
+const FRESH: u64 = 50;
 /// The exit codes of a run that found something, and of one that did too little.
 const FOUND: i32 = 10;
 const TOO_LITTLE: i32 = 11;
@@ -105,14 +110,19 @@ pub fn run(root: &Path, words: &[String]) -> Result<(), String> {
     }
     let fixed = std::fs::read_to_string(root.join("crates/sim/seeds.txt"))
         .map_err(|error| format!("crates/sim/seeds.txt: {error}"))?;
-    let end = Instant::now() + Duration::from_secs(60 * options.minutes.unwrap_or(6));
+    let begin = Instant::now();
     let fixed: Vec<Run> = fixed.lines().filter_map(Run::parse).collect();
     println!("{} fixed seeds, each twice", fixed.len());
     runner.sweep(fixed, true)?;
+    println!("seeds {} to {}", ALWAYS.start, ALWAYS.end - 1);
+    runner.sweep(ALWAYS.map(Run::of).collect(), false)?;
     // Below 2^32, so that a seed is easy to hand on.
     let first = RandomState::new().hash_one(std::process::id()) >> 32;
     println!("fresh seeds from {first} on");
-    runner.fresh(first, end)
+    match options.minutes {
+        Some(minutes) => runner.fresh(first, begin + Duration::from_secs(60 * minutes)),
+        None => runner.sweep((first..first + FRESH).map(Run::of).collect(), false),
+    }
 }
 
 fn build(root: &Path) -> Result<PathBuf, String> {
