@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 const USAGE: &str = "usage: cargo xtask sim [what] [options]
 
-  without `what`: the seeds that found something (crates/sim/seeds.txt), each twice; 1000 that are
+  without `what`: the seeds that found something (crates/sim/seeds.txt), each twice; 1250 that are
                    always the same; then fresh ones
   --seed N         that one; with --trace every event of it, with --debug more of them
   --seeds A..B     these
@@ -28,7 +28,7 @@ const USAGE: &str = "usage: cargo xtask sim [what] [options]
 /// follows from a seed.
 const RUSTFLAGS: &str = "--cfg chronik_sim --cfg tokio_unstable";
 /// Seeds that every change is judged by.
-const ALWAYS: Range<u64> = 1..1001;
+const ALWAYS: Range<u64> = 1..1251;
 /// Fresh seeds of a run that is not told how long to go on.
 const FRESH: u64 = 50;
 /// The exit codes of a run that found something, and of one that did too little.
