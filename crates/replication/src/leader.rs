@@ -133,6 +133,8 @@ impl Leader {
 
     /// A follower wants to be sent what it lacks. Whatever it was subscribed to before is over, so
     /// the driver passes on only what comes from the newest session of a follower.
+    /// It tells where the log ends first ([`Leader::on_append`]), or a follower that has all of it
+    /// would be told to cut what was only not told yet.
     pub fn on_subscribe(
         &mut self,
         now: Monotonic,
