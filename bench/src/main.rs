@@ -7,6 +7,7 @@
 
 mod client;
 mod cluster;
+mod controller;
 mod failover;
 mod floors;
 mod produce;
@@ -79,6 +80,27 @@ enum Command {
         #[arg(long)]
         delete: bool,
     },
+    /// Creates topics without a broker: what the controller and the images cost in calculation.
+    Controller {
+        #[arg(long, default_value_t = 10_000)]
+        topics: usize,
+        /// Topics that are there before.
+        #[arg(long, default_value_t = 0)]
+        present: usize,
+        #[arg(long, default_value_t = 1)]
+        per_request: usize,
+        #[arg(long, default_value_t = 1)]
+        requests_per_entry: usize,
+        /// Entries that are on the leader's disk and not committed yet.
+        #[arg(long, default_value_t = 2)]
+        entries_in_flight: usize,
+        #[arg(long, default_value_t = 3)]
+        brokers: i32,
+        #[arg(long, default_value_t = 1)]
+        partitions: i32,
+        #[arg(long, default_value_t = 3)]
+        replication_factor: i16,
+    },
     /// Sets metadata.acks for a running cluster: leader or quorum.
     MetadataAcks {
         #[arg(long, default_value = "127.0.0.1:9092")]
@@ -142,6 +164,25 @@ async fn main() -> Result<(), client::Failed> {
             };
             topics::run(bootstrap, load).await
         }
+        Command::Controller {
+            topics,
+            present,
+            per_request,
+            requests_per_entry,
+            entries_in_flight,
+            brokers,
+            partitions,
+            replication_factor,
+        } => controller::run(controller::Load {
+            topics,
+            present,
+            per_request,
+            requests_per_entry,
+            entries_in_flight,
+            brokers,
+            partitions,
+            replication_factor,
+        }),
         Command::MetadataAcks { bootstrap, value } => {
             cluster::set_metadata_acks(bootstrap, &value).await
         }
