@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chronik_config::keys::{
-    ConfigKey, ConfigMap, ConfigType, DynamicScope, append_to_list, broker_key, group_key,
+    ConfigKey, ConfigMap, ConfigType, DynamicScope, Layers, append_to_list, broker_key, group_key,
     listener_key, subtract_from_list, topic_key, validate_topic_configs,
 };
 use chronik_metadata::record::{BrokerIds, Change, Config, PartitionChange};
@@ -32,28 +32,41 @@ const VALUE_CHARS_MAX: usize = i16::MAX as usize;
 const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
 
 /// Checks what a topic is to set, under what is set for brokers.
-pub(crate) fn check_topic_configs(
+fn check_topic_configs(
     options: &Options,
     image: &Image,
     topic: &str,
     configs: &ConfigMap,
 ) -> Result<(), ApiError> {
-    let invalid = |message: String| ApiError::new(ErrorCode::InvalidConfig, message);
-    if configs.values().any(|value| value.chars().count() > VALUE_CHARS_MAX) {
-        return Err(invalid(format!(
+    options.with_layers(image, configs, |layers| check_topic_values(&layers))?;
+    check_topic_caching(topic, configs)
+}
+
+/// What there is to check without knowing the topic. `layers` has what it is to set as its topic
+/// layer.
+pub(crate) fn check_topic_values(layers: &Layers<'_>) -> Result<(), ApiError> {
+    if layers.topic.values().any(|value| value.chars().count() > VALUE_CHARS_MAX) {
+        return Err(invalid_config(format!(
             "The configuration value cannot be added because it exceeds the maximum value size \
              of {VALUE_CHARS_MAX} bytes."
         )));
     }
-    options
-        .with_layers(image, configs, |layers| validate_topic_configs(&layers))
-        .map_err(|error| invalid(error.to_string()))?;
+    validate_topic_configs(layers).map_err(|error| invalid_config(error.to_string()))
+}
+
+/// What the broker itself relies on is never acknowledged from memory alone.
+pub(crate) fn check_topic_caching(topic: &str, configs: &ConfigMap) -> Result<(), ApiError> {
     let caches =
         configs.get("write.caching").is_some_and(|value| value.trim().eq_ignore_ascii_case("true"));
     if caches && is_internal(topic) {
-        return Err(invalid(format!("The internal topic {topic} cannot use write.caching.")));
+        let message = format!("The internal topic {topic} cannot use write.caching.");
+        return Err(invalid_config(message));
     }
     Ok(())
+}
+
+fn invalid_config(message: String) -> ApiError {
+    ApiError::new(ErrorCode::InvalidConfig, message)
 }
 
 /// Replaces everything that is set for resources.

@@ -12,6 +12,7 @@ use crate::options::Options;
 use crate::proposals::Proposals;
 use crate::request::{Context, Request, Response};
 use crate::sessions::Sessions;
+use crate::topic_configs::TopicConfigs;
 use crate::{
     alter_partition, balance, bootstrap, broker_lifecycle, configs, elect_leaders, features,
     partitions, producer_ids, reassignment, topics,
@@ -59,6 +60,7 @@ pub struct Controller {
     /// The last term in which this node was active, and the highest number it gave out there.
     used: (u64, u64),
     sessions: Sessions,
+    topic_configs: TopicConfigs,
     /// When leaderships are balanced next; `None` if they are not.
     balance_at: Option<Monotonic>,
 }
@@ -75,6 +77,7 @@ impl Controller {
             proposals: None,
             used: (0, 0),
             sessions,
+            topic_configs: TopicConfigs::default(),
             balance_at: None,
             options,
         }
@@ -158,7 +161,12 @@ impl Controller {
         let durability = required(self.options.metadata_acks(&self.committed), &request);
         let validate_only = is_validate_only(&request);
         let mut draft = Draft::new(&self.speculative);
-        let response = judge(&self.options, &mut self.sessions, &mut draft, context, request);
+        let judge = Judge {
+            options: &self.options,
+            sessions: &mut self.sessions,
+            topic_configs: &mut self.topic_configs,
+        };
+        let response = judge.judge(&mut draft, context, request);
         if !validate_only {
             gather(proposals, &mut self.speculative, draft, durability);
         }
@@ -271,57 +279,65 @@ fn gather(
     proposals.gather(records, durability == Durability::LeaderSynced);
 }
 
-fn judge(
-    options: &Options,
-    sessions: &mut Sessions,
-    draft: &mut Draft,
-    context: &Context,
-    request: Request,
-) -> Response {
-    let Context { now, seed } = *context;
-    match request {
-        Request::Bootstrap(request) => {
-            bootstrap::bootstrap(options, draft, &request);
-            Response::Bootstrap
-        }
-        Request::CreateTopics(request) => {
-            Response::CreateTopics(topics::create_topics(options, draft, seed, &request))
-        }
-        Request::CreatePartitions(request) => Response::CreatePartitions(
-            partitions::create_partitions(options, draft, seed, &request),
-        ),
-        Request::DeleteTopics(request) => {
-            Response::DeleteTopics(topics::delete_topics(options, draft, &request))
-        }
-        Request::AlterConfigs(request) => {
-            Response::AlterConfigs(configs::alter_configs(options, draft, &request))
-        }
-        Request::IncrementalAlterConfigs(request) => Response::IncrementalAlterConfigs(
-            configs::incremental_alter_configs(options, draft, &request),
-        ),
-        Request::RegisterBroker(request) => Response::RegisterBroker(broker_lifecycle::register(
-            options, sessions, draft, now, request,
-        )),
-        Request::BrokerHeartbeat(request) => Response::BrokerHeartbeat(
-            broker_lifecycle::heartbeat(options, sessions, draft, now, request),
-        ),
-        Request::UnregisterBroker(id) => {
-            Response::UnregisterBroker(broker_lifecycle::unregister(options, sessions, draft, id))
-        }
-        Request::AllocateProducerIds(request) => {
-            Response::AllocateProducerIds(producer_ids::allocate(draft, request))
-        }
-        Request::AlterPartition(request) => {
-            Response::AlterPartition(alter_partition::alter_partition(options, draft, request))
-        }
-        Request::ElectLeaders(request) => {
-            Response::ElectLeaders(elect_leaders::elect_leaders(options, draft, request))
-        }
-        Request::AlterPartitionReassignments(request) => Response::AlterPartitionReassignments(
-            reassignment::alter_partition_reassignments(options, draft, &request),
-        ),
-        Request::UpdateFeatures(request) => {
-            Response::UpdateFeatures(features::update_features(options, draft, &request))
+/// What requests are judged with, apart from the image.
+struct Judge<'a> {
+    options: &'a Options,
+    sessions: &'a mut Sessions,
+    topic_configs: &'a mut TopicConfigs,
+}
+
+impl Judge<'_> {
+    fn judge(self, draft: &mut Draft, context: &Context, request: Request) -> Response {
+        let Self { options, sessions, topic_configs } = self;
+        let Context { now, seed } = *context;
+        match request {
+            Request::Bootstrap(request) => {
+                bootstrap::bootstrap(options, draft, &request);
+                Response::Bootstrap
+            }
+            Request::CreateTopics(request) => Response::CreateTopics(topics::create_topics(
+                options,
+                topic_configs,
+                draft,
+                seed,
+                &request,
+            )),
+            Request::CreatePartitions(request) => Response::CreatePartitions(
+                partitions::create_partitions(options, draft, seed, &request),
+            ),
+            Request::DeleteTopics(request) => {
+                Response::DeleteTopics(topics::delete_topics(options, draft, &request))
+            }
+            Request::AlterConfigs(request) => {
+                Response::AlterConfigs(configs::alter_configs(options, draft, &request))
+            }
+            Request::IncrementalAlterConfigs(request) => Response::IncrementalAlterConfigs(
+                configs::incremental_alter_configs(options, draft, &request),
+            ),
+            Request::RegisterBroker(request) => Response::RegisterBroker(
+                broker_lifecycle::register(options, sessions, draft, now, request),
+            ),
+            Request::BrokerHeartbeat(request) => Response::BrokerHeartbeat(
+                broker_lifecycle::heartbeat(options, sessions, draft, now, request),
+            ),
+            Request::UnregisterBroker(id) => Response::UnregisterBroker(
+                broker_lifecycle::unregister(options, sessions, draft, id),
+            ),
+            Request::AllocateProducerIds(request) => {
+                Response::AllocateProducerIds(producer_ids::allocate(draft, request))
+            }
+            Request::AlterPartition(request) => {
+                Response::AlterPartition(alter_partition::alter_partition(options, draft, request))
+            }
+            Request::ElectLeaders(request) => {
+                Response::ElectLeaders(elect_leaders::elect_leaders(options, draft, request))
+            }
+            Request::AlterPartitionReassignments(request) => Response::AlterPartitionReassignments(
+                reassignment::alter_partition_reassignments(options, draft, &request),
+            ),
+            Request::UpdateFeatures(request) => {
+                Response::UpdateFeatures(features::update_features(options, draft, &request))
+            }
         }
     }
 }

@@ -75,6 +75,7 @@ mod request;
 mod sessions;
 #[cfg(test)]
 mod testing;
+mod topic_configs;
 mod topic_name;
 mod topics;
 

@@ -1,5 +1,8 @@
 //! What the controller is asked, and what it answers. Whoever serves the wire converts.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use chronik_metadata::{
     BrokerList, Feature, InternalEndpoint, Listener, ProducerIdBlock, StorageHealth,
 };
@@ -123,7 +126,7 @@ pub struct CreatedTopic {
     /// How many replicas each has.
     pub replication_factor: i16,
     /// Every topic key, by name.
-    pub configs: Vec<EffectiveConfig>,
+    pub configs: Arc<[EffectiveConfig]>,
 }
 
 /// The effective value of a topic key.
@@ -132,7 +135,7 @@ pub struct EffectiveConfig {
     /// The key.
     pub name: &'static str,
     /// Its value; `None` for a secret.
-    pub value: Option<String>,
+    pub value: Option<Cow<'static, str>>,
     /// Kafka's number for where it comes from.
     pub source: i8,
     /// Whether it is a secret.

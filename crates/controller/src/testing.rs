@@ -204,7 +204,15 @@ impl Cluster {
 
     /// What is set for a topic.
     pub(crate) fn configure(&mut self, topic: &str, name: &str, value: &str) {
-        let resource = ResourceName { resource_type: 2, name: topic.to_owned() };
+        self.set(ResourceName { resource_type: 2, name: topic.to_owned() }, name, value);
+    }
+
+    /// What is set for a broker, or for all if it has no name.
+    pub(crate) fn configure_broker(&mut self, broker: &str, name: &str, value: &str) {
+        self.set(ResourceName { resource_type: 4, name: broker.to_owned() }, name, value);
+    }
+
+    fn set(&mut self, resource: ResourceName, name: &str, value: &str) {
         let change =
             ConfigChange { name: name.to_owned(), operation: 0, value: Some(value.to_owned()) };
         let resources = vec![(resource, vec![change])];

@@ -1,13 +1,14 @@
 //! Topics are created and deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use chronik_config::keys::{ConfigMap, TopicConfig};
+use chronik_config::keys::ConfigMap;
 use chronik_metadata::record::{Change, Config, RemoveTopic, Topic as TopicRecord};
 use chronik_metadata::{Image, Topic};
 use chronik_types::{ErrorCode, TopicId};
 
-use crate::configs::check_topic_configs;
+use crate::configs::check_topic_caching;
 use crate::draft::Draft;
 use crate::error::ApiError;
 use crate::internal_topics::{KAFKA_METADATA_TOPIC, METADATA_TOPIC};
@@ -17,11 +18,13 @@ use crate::request::{
     CreatableTopic, CreateTopicResult, CreateTopics, CreatedTopic, DeleteTopicResult, DeleteTopics,
     EffectiveConfig, TopicReference,
 };
+use crate::topic_configs::TopicConfigs;
 use crate::topic_name::validate_topic_name;
 
 /// Creates topics, each by itself.
 pub(crate) fn create_topics(
     options: &Options,
+    topic_configs: &mut TopicConfigs,
     draft: &mut Draft,
     seed: u64,
     request: &CreateTopics,
@@ -34,7 +37,10 @@ pub(crate) fn create_topics(
     let mut results = Vec::with_capacity(request.topics.len());
     for (at, topic) in request.topics.iter().enumerate() {
         let result = match times_named.get(topic.name.as_str()) {
-            Some(1) => create_topic(options, draft, seed.wrapping_add(at as u64), topic),
+            Some(1) => {
+                let seed = seed.wrapping_add(at as u64);
+                create_topic(options, topic_configs, draft, seed, topic)
+            }
             // The first of them speaks for all.
             Some(times) if *times > 1 => {
                 times_named.insert(&topic.name, 0);
@@ -65,12 +71,14 @@ fn check_total(options: &Options, request: &CreateTopics) -> Result<(), ApiError
 
 fn create_topic(
     options: &Options,
+    topic_configs: &mut TopicConfigs,
     draft: &mut Draft,
     seed: u64,
     topic: &CreatableTopic,
 ) -> Result<CreatedTopic, ApiError> {
     if let Some(existing) = own_topic(draft.image(), topic) {
-        return Ok(describe(options, draft.image(), existing));
+        let resolved = topic_configs.resolve(options, draft.image(), &existing.configs);
+        return Ok(describe(existing, resolved.described));
     }
     check_name(draft.image(), &topic.name)?;
     if topic.topic_id.is_zero() || draft.image().topic(topic.topic_id).is_some() {
@@ -78,7 +86,9 @@ fn create_topic(
         return Err(ApiError::new(ErrorCode::InvalidRequest, message));
     }
     let configs = configs(topic)?;
-    check_topic_configs(options, draft.image(), &topic.name, &configs)?;
+    let resolved = topic_configs.resolve(options, draft.image(), &configs);
+    resolved.check?;
+    check_topic_caching(&topic.name, &configs)?;
     let new = partitions(options, draft.image(), seed, topic)?;
     let topic_id = topic.topic_id.into();
     draft.push(Change::Topic(TopicRecord { topic_id, name: topic.name.clone() }));
@@ -92,7 +102,7 @@ fn create_topic(
     }
     draft.push(new.into_change(topic_id, 0));
     match draft.image().topic(topic.topic_id) {
-        Some(created) => Ok(describe(options, draft.image(), created)),
+        Some(created) => Ok(describe(created, resolved.described)),
         None => Err(ApiError::bare(ErrorCode::UnknownServerError)),
     }
 }
@@ -203,17 +213,7 @@ fn in_order(topic: &CreatableTopic) -> Result<Vec<Vec<chronik_types::BrokerId>>,
     Ok(by_number.into_values().collect())
 }
 
-fn describe(options: &Options, image: &Image, topic: &Topic) -> CreatedTopic {
-    let mut configs = options.with_layers(image, &topic.configs, |layers| {
-        let effective = TopicConfig::describe(layers).map(|effective| EffectiveConfig {
-            name: effective.key.name,
-            is_sensitive: effective.key.is_sensitive(),
-            source: effective.source.wire(),
-            value: effective.value.filter(|_| !effective.key.is_sensitive()),
-        });
-        effective.collect::<Vec<_>>()
-    });
-    configs.sort_by_key(|config| config.name);
+fn describe(topic: &Topic, configs: Arc<[EffectiveConfig]>) -> CreatedTopic {
     let factor = topic.partitions.get(0).map_or(0, |partition| partition.replicas.len());
     CreatedTopic {
         topic_id: topic.id,

@@ -69,9 +69,9 @@ fn result(result: CreateTopicResult) -> CreatableTopicResult<'static> {
         Ok(created) => created,
         Err(error) => return failed(result.name, error.code, error.message),
     };
-    let configs = created.configs.into_iter().map(|config| CreatableTopicConfigs {
+    let configs = created.configs.iter().map(|config| CreatableTopicConfigs {
         name: config.name.into(),
-        value: config.value.map(Into::into),
+        value: config.value.clone(),
         read_only: false,
         config_source: config.source,
         is_sensitive: config.is_sensitive,

@@ -178,7 +178,7 @@ fn done(result: &Result<(), ApiError>) -> wire::Done {
 fn create_result(result: &CreateTopicResult) -> wire::CreateTopicResult {
     let config = |config: &EffectiveConfig| wire::EffectiveConfig {
         name: config.name.to_owned(),
-        value: config.value.clone(),
+        value: config.value.as_deref().map(str::to_owned),
         source: config.source.into(),
         is_sensitive: config.is_sensitive,
     };
@@ -212,7 +212,7 @@ fn read_create_result(result: wire::CreateTopicResult) -> Decoded<CreateTopicRes
 fn read_config(config: wire::EffectiveConfig) -> Option<EffectiveConfig> {
     Some(EffectiveConfig {
         name: topic_key(&config.name)?.name,
-        value: config.value,
+        value: config.value.map(Into::into),
         source: config.source.try_into().ok()?,
         is_sensitive: config.is_sensitive,
     })

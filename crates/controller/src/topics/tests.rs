@@ -49,6 +49,41 @@ fn the_answer_has_every_topic_key_by_name_with_its_source() {
 }
 
 #[test]
+fn the_answer_follows_what_is_set_now_for_the_topic_and_for_brokers() {
+    let mut cluster = Cluster::of(1);
+    let mut n = 0;
+    let mut retention = |cluster: &mut Cluster, own: &[(&str, Option<&str>)]| {
+        n += 1;
+        let created = cluster.create(with_configs(n, own)).unwrap();
+        let config = created.configs.iter().find(|config| config.name == "retention.ms").unwrap();
+        (config.value.as_deref().unwrap().to_owned(), config.source)
+    };
+    let of = |value: &str, source| (value.to_owned(), source);
+    assert_eq!(retention(&mut cluster, &[]), of("604800000", 5));
+    cluster.configure_broker("", "log.retention.ms", "7");
+    assert_eq!(retention(&mut cluster, &[]), of("7", 3));
+    cluster.configure_broker("1", "log.retention.ms", "6");
+    assert_eq!(retention(&mut cluster, &[]), of("6", 2));
+    assert_eq!(retention(&mut cluster, &[("retention.ms", Some("5"))]), of("5", 1));
+    assert_eq!(retention(&mut cluster, &[("retention.ms", Some("4"))]), of("4", 1));
+    assert_eq!(retention(&mut cluster, &[]), of("6", 2));
+    cluster.configure_broker("1", "log.retention.ms", "8");
+    assert_eq!(retention(&mut cluster, &[]), of("8", 2));
+}
+
+#[test]
+fn what_may_be_set_follows_what_is_set_now_for_brokers() {
+    let mut cluster = Cluster::of(1);
+    let lag = [("max.compaction.lag.ms", Some("50"))];
+    cluster.create(with_configs(1, &lag)).unwrap();
+    cluster.configure_broker("", "log.cleaner.min.compaction.lag.ms", "100");
+    let (code, _) = refusal(cluster.create(with_configs(2, &lag)));
+    assert_eq!(code, InvalidConfig);
+    cluster.configure_broker("", "log.cleaner.min.compaction.lag.ms", "40");
+    cluster.create(with_configs(2, &lag)).unwrap();
+}
+
+#[test]
 fn what_kafka_refuses_is_refused_with_its_code_and_words() {
     let mut cluster = Cluster::of(2);
     cluster.create(topic(9, "a.b", 1, 1)).unwrap();

@@ -252,17 +252,15 @@ pub(super) fn response(kind: usize, g: &mut Samples) -> Response {
 }
 
 fn created(g: &mut Samples) -> CreatedTopic {
-    CreatedTopic {
-        topic_id: TopicId(g.uuid()),
-        num_partitions: g.int(),
-        replication_factor: g.small(),
-        configs: g.list(|g| EffectiveConfig {
-            name: "retention.ms",
-            value: g.maybe(Samples::text),
-            source: g.int() as i8,
-            is_sensitive: g.flag(),
-        }),
-    }
+    let (topic_id, num_partitions) = (TopicId(g.uuid()), g.int());
+    let replication_factor = g.small();
+    let configs = g.list(|g| EffectiveConfig {
+        name: "retention.ms",
+        value: g.maybe(Samples::text).map(Into::into),
+        source: g.int() as i8,
+        is_sensitive: g.flag(),
+    });
+    CreatedTopic { topic_id, num_partitions, replication_factor, configs: configs.into() }
 }
 
 fn config_results(g: &mut Samples) -> Vec<AlterConfigsResult> {
