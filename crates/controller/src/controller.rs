@@ -208,7 +208,7 @@ impl Controller {
     /// The batch to propose next, with all that has been gathered; `None` if there is nothing.
     /// Batches are to be proposed in the order in which they are given out.
     pub fn next_batch(&mut self) -> Option<MetadataBatch> {
-        self.proposals.as_mut()?.next_batch()
+        self.proposals.as_mut()?.next_batch(&self.speculative)
     }
 
     /// This node's journal has synced the batches up to this one. Their topics are part of the
@@ -216,7 +216,7 @@ impl Controller {
     pub fn leader_synced(&mut self, sequence: u64) {
         let Some(proposals) = self.proposals.as_mut() else { return };
         let mut shows_more = false;
-        for batch in proposals.in_flight().filter(|batch| batch.sequence <= sequence) {
+        for batch in proposals.in_flight_mut().filter(|batch| batch.sequence <= sequence) {
             shows_more |= !batch.leader_synced && !batch.fast.is_empty();
             batch.leader_synced = true;
         }

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use chronik_metadata::{Applied, MetadataBatch, MetadataRecord};
+use chronik_metadata::{Applied, Image, MetadataBatch, MetadataRecord};
 
 /// A batch that has been given out and is not committed yet.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(crate) struct InFlight {
     pub(crate) sequence: u64,
     /// Its records of topics that come and go, if those may be answered on the leader's sync.
     pub(crate) fast: Vec<MetadataRecord>,
+    /// The speculative image just behind it, if it has no other records than those.
+    pub(crate) after: Option<Image>,
     pub(crate) leader_synced: bool,
 }
 
@@ -72,8 +74,8 @@ impl Proposals {
         self.records.extend(records);
     }
 
-    /// Gives out the gathering batch, if there is anything in it.
-    pub(crate) fn next_batch(&mut self) -> Option<MetadataBatch> {
+    /// Gives out the gathering batch, if there is anything in it; `speculative` has it replayed.
+    pub(crate) fn next_batch(&mut self, speculative: &Image) -> Option<MetadataBatch> {
         if self.records.is_empty() {
             return None;
         }
@@ -81,8 +83,9 @@ impl Proposals {
         self.next += 1;
         self.last = sequence;
         let fast = std::mem::take(&mut self.fast);
-        self.in_flight.push_back(InFlight { sequence, fast, leader_synced: false });
         let records = std::mem::take(&mut self.records);
+        let after = (fast.len() == records.len()).then(|| speculative.clone());
+        self.in_flight.push_back(InFlight { sequence, fast, after, leader_synced: false });
         Some(MetadataBatch { term: self.term, sequence, follows, records })
     }
 
@@ -94,14 +97,18 @@ impl Proposals {
         is_ours
     }
 
-    pub(crate) fn in_flight(&mut self) -> impl Iterator<Item = &mut InFlight> {
+    pub(crate) fn in_flight_mut(&mut self) -> impl Iterator<Item = &mut InFlight> {
         self.in_flight.iter_mut()
+    }
+
+    /// The first of those in flight, as far as the leader has synced them.
+    pub(crate) fn leader_synced(&self) -> impl Iterator<Item = &InFlight> {
+        self.in_flight.iter().take_while(|batch| batch.leader_synced)
     }
 
     /// Whether something that is in flight is acknowledged already.
     pub(crate) fn acknowledges_more(&self) -> bool {
-        let mut synced = self.in_flight.iter().take_while(|batch| batch.leader_synced);
-        synced.any(|batch| !batch.fast.is_empty())
+        self.leader_synced().any(|batch| !batch.fast.is_empty())
     }
 
     /// Whether nothing is gathering or in flight.

@@ -125,6 +125,40 @@ fn topics_show_on_the_leaders_sync_if_asked_for_and_configurations_never() {
 }
 
 #[test]
+fn what_waits_for_the_quorum_does_not_show_with_topics_behind_it() {
+    for together in [false, true] {
+        let mut cluster = fast();
+        cluster.ask(create(1));
+        let mut batches = Vec::new();
+        cluster.handle(configure(1));
+        if !together {
+            batches.extend(cluster.controller.next_batch());
+        }
+        cluster.handle(create(2));
+        batches.extend(cluster.controller.next_batch());
+        cluster.handle(create(3));
+        let unsynced = cluster.controller.next_batch().unwrap();
+        cluster.controller.leader_synced(unsynced.sequence - 1);
+        let configs = |cluster: &Cluster| {
+            let acknowledged = cluster.controller.acknowledged();
+            assert!(acknowledged.topic_named("t2").is_some());
+            acknowledged.topic_named("t1").unwrap().configs.len()
+        };
+        assert_eq!(configs(&cluster), 0);
+        for batch in batches {
+            assert!(cluster.controller.acknowledged().topic_named("t3").is_none());
+            cluster.apply(&batch);
+            assert_eq!(cluster.controller.applied(&cluster.committed), Standing::Active);
+            assert_eq!(configs(&cluster), 1);
+        }
+        assert_eq!(cluster.controller.acknowledged(), &cluster.committed);
+        cluster.controller.leader_synced(unsynced.sequence);
+        assert_eq!(configs(&cluster), 1);
+        assert!(cluster.controller.acknowledged().topic_named("t3").is_some());
+    }
+}
+
+#[test]
 fn a_refused_proposal_takes_everything_behind_it_along() {
     let mut cluster = Cluster::of(1);
     cluster.handle(create(1));
