@@ -160,7 +160,13 @@ impl Controller {
         self.sessions.observe(context.now);
         let durability = required(self.options.metadata_acks(&self.committed), &request);
         let validate_only = is_validate_only(&request);
-        let mut draft = Draft::new(&self.speculative);
+        // A request that may change something gets the only hold on the image, and gives it back.
+        let image = if validate_only {
+            self.speculative.clone()
+        } else {
+            std::mem::take(&mut self.speculative)
+        };
+        let mut draft = Draft::new(image);
         let judge = Judge {
             options: &self.options,
             sessions: &mut self.sessions,
@@ -184,8 +190,9 @@ impl Controller {
     pub fn on_deadline(&mut self, now: Monotonic) {
         let Some(proposals) = self.proposals.as_mut() else { return };
         self.sessions.observe(now);
-        let mut draft = Draft::new(&self.speculative);
-        for broker in self.sessions.silent(&self.speculative, now) {
+        let silent = self.sessions.silent(&self.speculative, now);
+        let mut draft = Draft::new(std::mem::take(&mut self.speculative));
+        for broker in silent {
             broker_lifecycle::fence(&self.options, &mut draft, broker);
         }
         if let Some(every) = self.options.balance_every

@@ -12,8 +12,9 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    pub(crate) fn new(image: &Image) -> Self {
-        Self { image: image.clone(), records: Vec::new() }
+    /// Begins with `image`; if nobody else holds it, it changes in place.
+    pub(crate) fn new(image: Image) -> Self {
+        Self { image, records: Vec::new() }
     }
 
     /// The image with the records so far.
