@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// Sixteen bytes, shown as 22 characters of URL-safe base64 without padding, as Kafka does.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Uuid(pub [u8; 16]);
 
 impl Uuid {
@@ -30,6 +30,21 @@ impl Uuid {
     pub fn starts_with_dash(&self) -> bool {
         // The first base64 digit holds the first six bits; '-' stands for 62.
         self.0[0] >> 2 == 62
+    }
+}
+
+/// In the order of the bytes, as one number: ids are keys of the largest maps there are.
+impl Ord for Uuid {
+    #[inline]
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        u128::from_be_bytes(self.0).cmp(&u128::from_be_bytes(other.0))
+    }
+}
+
+impl PartialOrd for Uuid {
+    #[inline]
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -77,6 +92,15 @@ mod tests {
         let uuid = Uuid::from_entropy([0xFF; 16]);
         assert_eq!(uuid.0[6] >> 4, 4);
         assert_eq!(uuid.0[8] >> 6, 0b10);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn uuids_are_in_the_order_of_their_bytes(a: [u8; 16], b: [u8; 16], shared in 0usize..=16) {
+            let mut b = b;
+            b[..shared].copy_from_slice(&a[..shared]);
+            assert_eq!(Uuid(a).cmp(&Uuid(b)), a.cmp(&b));
+        }
     }
 
     #[test]
