@@ -97,25 +97,25 @@ impl Partitions {
 
     /// Adds partitions behind the last one.
     pub(crate) fn extend(&mut self, partitions: impl IntoIterator<Item = Partition>) {
-        let mut chunks: Vec<_> = self.chunks.to_vec();
-        let mut open: Vec<Partition> = match chunks.pop() {
-            Some(last) if last.len() < CHUNK => last.to_vec(),
-            Some(last) => {
-                chunks.push(last);
-                Vec::new()
-            }
-            None => Vec::new(),
+        let mut partitions = partitions.into_iter();
+        let (whole, open): (_, &[Partition]) = match self.chunks.split_last() {
+            Some((last, whole)) if last.len() < CHUNK => (whole, last),
+            _ => (&*self.chunks, &[]),
         };
-        for partition in partitions {
-            open.push(partition);
-            if open.len() == CHUNK {
-                chunks.push(open.drain(..).collect());
+        let fits = partitions.by_ref().take(CHUNK - open.len());
+        let first: Arc<[Partition]> = open.iter().cloned().chain(fits).collect();
+        if first.len() == open.len() {
+            return;
+        }
+        let mut more: Vec<Arc<[Partition]>> = Vec::new();
+        while more.last().unwrap_or(&first).len() == CHUNK {
+            let next: Arc<[Partition]> = partitions.by_ref().take(CHUNK).collect();
+            if next.is_empty() {
+                break;
             }
+            more.push(next);
         }
-        if !open.is_empty() {
-            chunks.push(open.into());
-        }
-        self.chunks = chunks.into();
+        self.chunks = whole.iter().cloned().chain(std::iter::once(first)).chain(more).collect();
     }
 }
 
@@ -145,16 +145,17 @@ mod tests {
     #[test]
     fn chunks_fill_and_are_found_again() {
         let mut partitions = Partitions::default();
-        for n in [1usize, 30, 1, 1, 32, 40] {
+        for n in [1usize, 30, 0, 1, 1, 32, 40, 23, 64, 0] {
             let from = partitions.len() as i32;
             partitions.extend((from..from + n as i32).map(partition));
         }
-        assert_eq!(partitions.len(), 105);
+        assert_eq!(partitions.len(), 192);
+        assert!(partitions.chunks.iter().all(|chunk| chunk.len() == CHUNK));
         for (at, found) in partitions.iter() {
             assert_eq!(found, &partition(at));
             assert_eq!(partitions.get(at), Some(found));
         }
-        assert_eq!(partitions.get(105), None);
+        assert_eq!(partitions.get(192), None);
         assert_eq!(partitions.get(-1), None);
     }
 
