@@ -1,6 +1,7 @@
 """Power cuts on real files: the broker's filesystem loses everything that was not synced, again and again, under real clients.
 
-    powercut.py [--cycles N]                  nothing acknowledged or read may be lost
+    powercut.py [--cycles N]                  nothing acknowledged or read may be lost; the journal is written directly in every other
+                                              cycle, unless `--override journal.direct.io=` says how
     powercut.py --without-fsync [PATH]        the same binary with its syncs (of files whose path contains PATH) turned into nothing:
                                               this must be reported as losing data, or the test has no teeth
     powercut.py --target kafka                Apache Kafka, which acknowledges before it syncs: expected to lose
@@ -21,6 +22,9 @@ from syncfault import SyncFault
 DISK_MB = 1024
 # Small files, so that within a short run the journal is recycled and segments roll.
 SMALL_JOURNAL = {"journal.file.bytes": str(4 << 20), "journal.max.bytes": str(512 << 20), "journal.free.bytes.floor": str(32 << 20)}
+# A loop device has no write cache that a cut could take: what the journal wrote directly is in the device's file and stays, synced or
+# not. Only through the page cache a sync that is missing shows.
+DIRECT = "journal.direct.io"
 # What shows that data was lost; a broker that cannot start again after the cut has lost it too.
 LOSS = {checker.LOST_WRITE, checker.VANISHED, checker.LOST_COMMIT, checker.HW_REGRESS, checker.INCONSISTENT_OFFSET, checker.UNREADABLE}
 
@@ -30,8 +34,8 @@ class PowerCut:
 
     KINDS = ("cut", "cut", "kill-then-cut", "cut-in-recovery", "cut-in-flush", "cut-after-flush")
 
-    def __init__(self, disk, sync_first=False):
-        self.disk, self.sync_first, self.cuts = disk, sync_first, 0
+    def __init__(self, disk, sync_first=False, alternate=False):
+        self.disk, self.sync_first, self.alternate, self.cuts = disk, sync_first, alternate, 0
 
     def prepared(self, run):
         if self.sync_first:
@@ -39,6 +43,8 @@ class PowerCut:
 
     def strike(self, run, number):
         kind = self.KINDS[number % len(self.KINDS)] if run.broker.can_flush else "cut"
+        if self.alternate:
+            run.broker.overrides[DIRECT] = self.direct(number + 1)
         if kind == "cut-after-flush":
             run.flush()
         if kind == "cut-in-flush":
@@ -53,6 +59,10 @@ class PowerCut:
         if kind == "cut-in-recovery":
             self.interrupted_start(run)
         run.restart()
+
+    def direct(self, number):
+        """Of the broker that this cycle's fault hits: in turns, and each kind of fault hits either."""
+        return "true" if (number + number // len(self.KINDS)) % 2 else "false"
 
     def interrupted_start(self, run):
         run.broker.launch()
@@ -77,7 +87,11 @@ def run(plan, fs="ext4", keep=False):
     """The result of a run on a filesystem of its own."""
     with Workspace("powercut", keep) as workspace:
         disk = LoopDisk(workspace.dir, "disk", DISK_MB, fs)
-        return Cycles(plan, workspace, disk.path / "data", PowerCut(disk, sync_first=plan.target == "kafka")).run()
+        is_ours = plan.target == "chronik"
+        cut = PowerCut(disk, sync_first=not is_ours, alternate=is_ours and DIRECT not in plan.overrides)
+        if cut.alternate:
+            plan.overrides[DIRECT] = cut.direct(0)
+        return Cycles(plan, workspace, disk.path / "data", cut).run()
 
 
 def run_without_fsync(plan, path, keep=False):
@@ -86,6 +100,7 @@ def run_without_fsync(plan, path, keep=False):
         disk = LoopDisk(workspace.dir, "disk", DISK_MB)
         fault = SyncFault(workspace.dir, "skip", str(disk.path) if path is None else path)
         plan.env.update(fault.env)
+        plan.overrides.setdefault(DIRECT, "false")
         plan.must_get_on, plan.patience_s = False, 8
         result, why, cut = None, None, PowerCut(disk, sync_first=True)
         try:

@@ -49,6 +49,8 @@ pub struct Options {
     pub journal_group_max_bytes: u32,
     /// Whether journal files are written again instead of deleted (`journal.recycle`).
     pub journal_recycle: bool,
+    /// Whether the journal is written past the page cache (`journal.direct.io`).
+    pub journal_direct_io: bool,
     /// The most bytes that the records of one batch may take decompressed.
     pub decompressed_batch_max_bytes: usize,
     /// Segment and index files kept open at once.

@@ -305,6 +305,7 @@ fn storage_options(options: &Options, identity: &Identity) -> chronik_log::Optio
     journal.reserve_bytes = journal.reserve_bytes.min(journal.max_bytes / 4);
     journal.group_bytes_max = options.journal_group_max_bytes;
     journal.recycle = options.journal_recycle;
+    journal.direct = options.journal_direct_io;
     journal.free_bytes_floor = options.free_bytes_floor;
     let mut storage = chronik_log::Options::new(options.log_dirs.clone(), journal);
     storage.unflushed_bytes_max = options.unflushed_bytes_max;

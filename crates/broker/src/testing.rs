@@ -349,6 +349,7 @@ fn options(id: i32, lag_max: Duration, cached_bytes_max: usize) -> Options {
         journal_file_bytes: 16 << 20,
         journal_group_max_bytes: 4 << 20,
         journal_recycle: true,
+        journal_direct_io: true,
         decompressed_batch_max_bytes: 64 << 20,
         open_files_max: 100,
         unflushed_bytes_max: 64 << 20,

@@ -139,6 +139,8 @@ pub struct Journal {
     pub group_max_bytes: u32,
     /// `journal.recycle`.
     pub recycle: bool,
+    /// `journal.direct.io`.
+    pub direct_io: bool,
     /// `journal.free.bytes.floor`.
     pub free_bytes_floor: u64,
 }
@@ -287,6 +289,7 @@ fn journal(values: &mut Values<'_>) -> Journal {
         max_bytes,
         group_max_bytes: u32::try_from(values.count("journal.group.max.bytes")).unwrap_or(u32::MAX),
         recycle: values.flag("journal.recycle"),
+        direct_io: values.flag("journal.direct.io"),
         free_bytes_floor: values.count("journal.free.bytes.floor"),
     }
 }

@@ -12,7 +12,7 @@
 use std::io::{ErrorKind, IoSlice};
 use std::path::Path;
 
-use crate::{DIRECT_ALIGNMENT, Disk, OpenMode};
+use crate::{DIRECT_ALIGNMENT, Disk, DiskFile, OpenMode};
 
 type Check = fn(&dyn Disk, &Path);
 
@@ -22,12 +22,13 @@ type Check = fn(&dyn Disk, &Path);
 ///
 /// When the disk breaks the contract.
 pub fn check(disk: &dyn Disk, root: &Path) {
-    let checks: [(&str, Check); 9] = [
+    let checks: [(&str, Check); 10] = [
         ("open", open_modes),
         ("write", writes_are_positional_vectored_and_unbounded),
         ("read", reads_end_at_the_end),
         ("length", lengths_cut_and_extend_with_zeros),
         ("direct", direct_reads_see_what_was_written),
+        ("direct-writes", direct_writes_are_aligned_and_seen_by_every_reader),
         ("names", names_move_and_vanish),
         ("directories", directories_list_sorted_and_go_whole),
         ("locks", locks_exclude),
@@ -134,6 +135,57 @@ fn direct_reads_see_what_was_written(disk: &dyn Disk, dir: &Path) {
     let mut read = vec![0; bytes.len()];
     file.read_exact_at(&mut read, 0).unwrap();
     assert_eq!(read, bytes);
+}
+
+fn direct_writes_are_aligned_and_seen_by_every_reader(disk: &dyn Disk, dir: &Path) {
+    let path = dir.join("file");
+    let buffered = disk.open(&path, OpenMode::CREATE_NEW).unwrap();
+    let mut expected = vec![1; 3 << 20];
+    buffered.write_all_at(&[IoSlice::new(&expected)], 0).unwrap();
+    let direct = match disk.open(&path, OpenMode::READ_WRITE_DIRECT) {
+        // As for reads.
+        Err(error) => return assert_eq!(kind::<()>(Err(error)), ErrorKind::InvalidInput),
+        Ok(direct) => direct,
+    };
+    // Over dirty pages, in slices of any length, and longer than what any buffer may hold.
+    let parts: Vec<Vec<u8>> = (0..1_500u32).map(|n| vec![n as u8; (n % 3_001) as usize]).collect();
+    let bytes: usize = parts.iter().map(Vec::len).sum();
+    let padding = vec![0; bytes.next_multiple_of(DIRECT_ALIGNMENT) - bytes];
+    let mut slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+    slices.push(IoSlice::new(&padding));
+    direct.write_all_at(&slices, 8_192).unwrap();
+    let written = [parts.concat(), padding.clone()].concat();
+    assert!(written.len() > 1 << 20);
+    expected[8_192..8_192 + written.len()].copy_from_slice(&written);
+    let seen = |file: &dyn DiskFile, expected: &[u8]| {
+        let mut memory = vec![0; expected.len() + DIRECT_ALIGNMENT];
+        let start = memory.as_ptr().align_offset(DIRECT_ALIGNMENT);
+        let view = &mut memory[start..start + expected.len()];
+        file.read_exact_at(view, 0).unwrap();
+        assert!(view == expected, "what was written is not what is read");
+    };
+    seen(buffered.as_ref(), &expected);
+    seen(direct.as_ref(), &expected);
+    // Turn about at the same place: the pages that the reads above left are not shown again.
+    for round in 2..6u8 {
+        let block = [round; DIRECT_ALIGNMENT];
+        let writer = if round % 2 == 0 { &direct } else { &buffered };
+        writer.write_all_at(&[IoSlice::new(&block)], 4_096).unwrap();
+        expected[4_096..8_192].copy_from_slice(&block);
+        seen(buffered.as_ref(), &expected);
+        seen(direct.as_ref(), &expected);
+    }
+    for (position, len) in [(512, 4_096), (4_096, 512), (0, 4_095), (1, 8_192)] {
+        let refused = direct.write_all_at(&[IoSlice::new(&[9; 8_192][..len])], position);
+        assert_eq!(kind(refused), ErrorKind::InvalidInput, "{len} bytes at {position}");
+    }
+    direct.write_all_at(&[], 0).unwrap();
+    let end = expected.len() as u64;
+    direct.zero_fill(end..end + 8_192).unwrap();
+    direct.sync_data().unwrap();
+    expected.resize(expected.len() + 8_192, 0);
+    assert_eq!(buffered.len().unwrap(), expected.len() as u64);
+    seen(buffered.as_ref(), &expected);
 }
 
 fn names_move_and_vanish(disk: &dyn Disk, dir: &Path) {

@@ -15,7 +15,11 @@
 //!    to it. That is not durability: the device may keep them in a volatile cache. What a failed
 //!    sync dropped is not shown, while a buffered read may still show it.
 //! 7. Positions of direct reads, their lengths and the address of their buffers are multiples of
-//!    [`DIRECT_ALIGNMENT`].
+//!    [`DIRECT_ALIGNMENT`]; so are the positions of direct writes and the lengths of their slices
+//!    taken together.
+//! 8. A direct write obeys the rules above as any other: what it leaves in the page cache is gone or
+//!    the same, and the device may keep it in a volatile cache until a sync. Only after a sync that
+//!    failed it differs from 6: the device may go on showing what it has not kept.
 
 use std::io::{self, IoSlice};
 use std::ops::Range;
@@ -40,7 +44,8 @@ pub enum Access {
 pub struct OpenMode {
     /// What may be done with it.
     pub access: Access,
-    /// Whether reads bypass the page cache (`O_DIRECT`).
+    /// Whether reads and writes bypass the page cache (`O_DIRECT`). Writes are gathered in memory of
+    /// the file's own, of at most 1 MiB, and exclude one another.
     pub direct: bool,
 }
 
@@ -51,6 +56,8 @@ impl OpenMode {
     pub const READ_DIRECT: Self = Self { access: Access::Read, direct: true };
     /// Read and write an existing file.
     pub const READ_WRITE: Self = Self { access: Access::ReadWrite, direct: false };
+    /// Read and write an existing file past the page cache.
+    pub const READ_WRITE_DIRECT: Self = Self { access: Access::ReadWrite, direct: true };
     /// Read and write, created if missing.
     pub const CREATE: Self = Self { access: Access::Create, direct: false };
     /// Read and write a new file.
@@ -78,7 +85,7 @@ pub trait Disk: Send + Sync {
     /// # Errors
     ///
     /// `NotFound` and `AlreadyExists` as the access says; `InvalidInput` when the filesystem has no
-    /// direct reads; whatever the system says otherwise.
+    /// direct access; whatever the system says otherwise.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
 
     /// Creates a directory and its missing parents. Existing ones are no error.
@@ -237,7 +244,8 @@ pub trait DiskFile: Send + Sync {
     /// # Errors
     ///
     /// What the system says; a part may have been written. `StorageFull` leaves the file usable:
-    /// the same write may be tried again.
+    /// the same write may be tried again. `InvalidInput` for a direct write that is not aligned, or
+    /// that the filesystem does not take although it let the file be opened.
     fn write_all_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()>;
 
     /// Makes content and length durable (`fdatasync`).
@@ -295,5 +303,6 @@ pub trait DiskFile: Send + Sync {
     fn start_writeback(&self, range: Range<u64>);
 }
 
-/// What the address, position and length of a direct read must be multiples of.
+/// What the address, position and length of a direct read, and the position and length of a direct
+/// write, must be multiples of.
 pub const DIRECT_ALIGNMENT: usize = 4096;

@@ -16,9 +16,10 @@ use std::io::IoSlice;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use chronik_env::{Disk, DiskFile, OpenMode, Rng};
+use chronik_env::{Disk, DiskFile, Rng};
 
 use crate::Options;
+use crate::direct::Direct;
 use crate::file_header::{FileHeader, HEADER_BYTES, VERSION};
 use crate::frame::BLOCK_BYTES;
 use crate::group::Group;
@@ -63,6 +64,7 @@ pub struct Files {
     disk: Arc<dyn Disk>,
     rng: Rng,
     options: Options,
+    pub direct: Direct,
     pub preparer: Arc<Preparer>,
     pub live: VecDeque<LiveFile>,
     retired: Vec<FreeFile>,
@@ -81,6 +83,7 @@ pub struct Files {
 impl Files {
     pub fn new(disk: Arc<dyn Disk>, rng: Rng, options: Options, found: Found) -> Self {
         let mut files = Self {
+            direct: Direct::new(Arc::clone(&disk), options.direct),
             disk,
             rng,
             options,
@@ -186,8 +189,8 @@ impl Files {
             next_log,
             file_bytes: bytes,
         };
-        let opened = self.disk.open(&path, OpenMode::READ_WRITE).and_then(|file| {
-            file.write_all_at(&[IoSlice::new(&header.encode())], 0)?;
+        let opened = self.direct.open(&path).and_then(|mut file| {
+            self.direct.write(&mut file, &path, &[IoSlice::new(&header.encode())], 0)?;
             Ok(file)
         });
         let file = match opened {
@@ -231,15 +234,14 @@ impl Files {
 
     /// Writes a group at its place. May be tried again when it failed for want of space.
     pub fn write(&mut self, group: &Group) -> Result<(), Trouble> {
-        let Some(current) = &self.current else { return Ok(()) };
+        let Some(current) = &mut self.current else { return Ok(()) };
         let mut slices = Vec::with_capacity(group.payloads.len() + 2);
         slices.push(IoSlice::new(&group.head));
         slices.extend(group.payloads.iter().map(|payload| IoSlice::new(payload)));
         slices.push(IoSlice::new(ZEROS.get(..group.padding).unwrap_or(&ZEROS)));
         let position = u64::from(group.position);
-        current
-            .file
-            .write_all_at(&slices, position)
+        self.direct
+            .write(&mut current.file, &current.path, &slices, position)
             .map_err(|error| Trouble::write(&current.path, position, error))
     }
 

@@ -23,6 +23,7 @@ mod bugs;
 mod core;
 mod crc;
 mod damage;
+mod direct;
 mod directory;
 mod entry;
 mod fields;

@@ -238,6 +238,7 @@ impl World {
         options.group_bytes_max = 8 << 10;
         options.free_bytes_floor = 0;
         options.recycle = rng.chance(0.9);
+        options.direct = rng.fork("direct").chance(0.7);
         Self {
             disk,
             env,

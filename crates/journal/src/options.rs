@@ -33,6 +33,8 @@ pub struct Options {
     pub free_bytes_floor: u64,
     /// Whether files are used again. Off on copy-on-write filesystems, where it gains nothing.
     pub recycle: bool,
+    /// Whether files are written past the page cache, where the filesystem takes that.
+    pub direct: bool,
 }
 
 impl Options {
@@ -56,6 +58,7 @@ impl Options {
             reserve_bytes: 128 << 20,
             free_bytes_floor: 256 << 20,
             recycle: true,
+            direct: true,
         }
     }
 }

@@ -68,6 +68,8 @@ fn fill(disk: &dyn Disk, path: &Path, bytes: u32) -> Result<FreeFile, Trouble> {
         file.sync_data().map_err(|error| Trouble::sync(path, error))?;
         position = end;
     }
+    // Best effort: nobody reads these zeros, and they would only be in the way of direct writes.
+    let _ = file.drop_cache();
     let dir = path.parent().unwrap_or(Path::new("."));
     disk.sync_dir(dir).map_err(|error| Trouble::sync(dir, error))?;
     Ok(FreeFile { path: path.to_path_buf(), bytes })

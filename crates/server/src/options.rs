@@ -72,6 +72,7 @@ pub(crate) fn broker(
         journal_file_bytes: config.journal.file_bytes,
         journal_group_max_bytes: config.journal.group_max_bytes,
         journal_recycle: config.journal.recycle,
+        journal_direct_io: config.journal.direct_io,
         decompressed_batch_max_bytes: config.memory.decompressed_batch_max_bytes,
         open_files_max: segment_files(config, open_files),
         unflushed_bytes_max: config.memory.unflushed_bytes,

@@ -6,8 +6,10 @@ use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 
+use parking_lot::Mutex;
 use rustix::fs::Advice;
 
+use super::direct::Gatherer;
 use crate::DiskFile;
 
 /// What Linux accepts in one vectored call.
@@ -17,11 +19,13 @@ static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
 
 pub struct RealFile {
     file: File,
+    /// What makes a direct write of slices, if the file was opened for such.
+    direct: Option<Mutex<Gatherer>>,
 }
 
 impl RealFile {
-    pub fn new(file: File) -> Self {
-        Self { file }
+    pub fn new(file: File, direct: bool) -> Self {
+        Self { file, direct: direct.then(Mutex::default) }
     }
 
     /// One vectored write, repeated when a signal interrupts it.
@@ -53,6 +57,9 @@ impl DiskFile for RealFile {
     }
 
     fn write_all_at(&self, slices: &[IoSlice<'_>], mut position: u64) -> io::Result<()> {
+        if let Some(gatherer) = &self.direct {
+            return gatherer.lock().write(&self.file, slices, position);
+        }
         let mut rest = slices;
         while let Some((first, later)) = rest.split_first() {
             if first.is_empty() {
@@ -103,7 +110,7 @@ impl DiskFile for RealFile {
         while position < range.end {
             let len = (range.end - position).min(ZEROS.len() as u64);
             let zeros = usize::try_from(len).ok().and_then(|len| ZEROS.get(..len));
-            self.file.write_all_at(zeros.unwrap_or(&ZEROS), position)?;
+            self.write_all_at(&[IoSlice::new(zeros.unwrap_or(&ZEROS))], position)?;
             position += len;
         }
         Ok(())

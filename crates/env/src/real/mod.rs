@@ -1,5 +1,6 @@
 //! The real disk.
 
+mod direct;
 mod file;
 
 use std::fs::{self, File, OpenOptions};
@@ -41,7 +42,7 @@ impl Disk for RealDisk {
         if file.metadata()?.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        Ok(Arc::new(RealFile::new(file)))
+        Ok(Arc::new(RealFile::new(file, mode.direct)))
     }
 
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {

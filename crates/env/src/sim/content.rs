@@ -11,7 +11,8 @@ type Older = Vec<Box<[u8]>>;
 
 /// # Invariants
 ///
-/// - A sector outside `dirty` and `lied` is the same in both views, as far as both reach.
+/// - A sector outside `dirty`, `lied` and `shown` is the same in both views, as far as both reach.
+/// - `direct` is a part of `dirty`.
 /// - `device` is what a power cut leaves if no unsynced write survives.
 #[derive(Default)]
 pub struct Content {
@@ -20,6 +21,10 @@ pub struct Content {
     dirty: BTreeMap<usize, Older>,
     /// Sectors a failed sync called clean without writing them.
     lied: BTreeSet<usize>,
+    /// Dirty sectors that were last written directly: the device has them, in a volatile cache.
+    direct: BTreeSet<usize>,
+    /// Sectors that the device shows and, after a failed sync, will not keep.
+    shown: BTreeSet<usize>,
     /// Lengths the file had since the last sync, older than the cached one.
     older_lens: Vec<usize>,
 }
@@ -46,7 +51,7 @@ impl Content {
         len
     }
 
-    pub fn write(&mut self, bytes: &[u8], position: usize) {
+    pub fn write(&mut self, bytes: &[u8], position: usize, direct: bool) {
         if bytes.is_empty() {
             return;
         }
@@ -56,6 +61,9 @@ impl Content {
         }
         for sector in position / SECTOR..end.div_ceil(SECTOR) {
             self.mark_dirty(sector);
+            if direct {
+                self.direct.insert(sector);
+            }
         }
         self.cached[position..end].copy_from_slice(bytes);
     }
@@ -66,6 +74,8 @@ impl Content {
         let end = ((sector + 1) * SECTOR).min(self.cached.len());
         let before = &self.cached[start..end];
         self.lied.remove(&sector);
+        self.direct.remove(&sector);
+        self.shown.remove(&sector);
         match self.dirty.entry(sector) {
             std::collections::btree_map::Entry::Vacant(vacant) => {
                 vacant.insert(Vec::new());
@@ -100,18 +110,23 @@ impl Content {
             device[start..end].copy_from_slice(&cached[start..end]);
         }
         self.dirty.clear();
+        self.direct.clear();
         self.older_lens.clear();
     }
 
     /// A sync that fails: chance decides what reaches the device, and everything is called clean.
+    /// What was written directly and is lost may go on being shown by the device itself.
     pub fn fail_sync(&mut self, rng: &Rng) {
         let dirty = std::mem::take(&mut self.dirty);
+        let direct = std::mem::take(&mut self.direct);
         self.device.resize(self.device.len().max(self.cached.len()), 0);
         for sector in dirty.into_keys() {
             if rng.chance(0.5) {
                 let start = (sector * SECTOR).min(self.cached.len());
                 let end = ((sector + 1) * SECTOR).min(self.cached.len());
                 self.device[start..end].copy_from_slice(&self.cached[start..end]);
+            } else if direct.contains(&sector) && rng.chance(0.5) {
+                self.shown.insert(sector);
             } else {
                 self.lied.insert(sector);
             }
@@ -135,7 +150,8 @@ impl Content {
     }
 
     pub fn power_cut(&mut self, rng: &Rng) {
-        if self.dirty.is_empty() && self.lied.is_empty() && self.older_lens.is_empty() {
+        let told_apart = [&self.lied, &self.shown].iter().any(|sectors| !sectors.is_empty());
+        if self.dirty.is_empty() && !told_apart && self.older_lens.is_empty() {
             return;
         }
         let mut lens = std::mem::take(&mut self.older_lens);
@@ -161,6 +177,8 @@ impl Content {
         }
         left.truncate(len);
         self.lied.clear();
+        self.direct.clear();
+        self.shown.clear();
         self.cached.clone_from(&left);
         self.device = left;
     }

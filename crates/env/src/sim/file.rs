@@ -36,6 +36,16 @@ impl SimFile {
         if self.writable { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
     }
 
+    /// What a direct call is asked to do must be.
+    fn check_aligned(&self, values: &[u64]) -> io::Result<()> {
+        let aligned = |value: &u64| value.is_multiple_of(DIRECT_ALIGNMENT as u64);
+        if !self.direct || values.iter().all(aligned) {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::InvalidInput.into())
+        }
+    }
+
     fn sync(&self) -> io::Result<()> {
         let (mut state, fault) = self.decide(CallKind::Sync, 0, 0)?;
         let rng = state.rng.clone();
@@ -63,14 +73,7 @@ fn size(bytes: u64) -> io::Result<usize> {
 
 impl DiskFile for SimFile {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<usize> {
-        let aligned = |value: usize| value.is_multiple_of(DIRECT_ALIGNMENT);
-        if self.direct
-            && !(aligned(buffer.len())
-                && aligned(size(position)?)
-                && aligned(buffer.as_ptr().addr()))
-        {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
+        self.check_aligned(&[position, buffer.len() as u64, buffer.as_ptr().addr() as u64])?;
         let (mut state, fault) = self.decide(CallKind::Read, position, buffer.len() as u64)?;
         if let Fault::Fail(errno) | Fault::Short { errno, .. } = fault {
             return Err(io::Error::from_raw_os_error(errno));
@@ -81,6 +84,7 @@ impl DiskFile for SimFile {
     fn write_all_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<()> {
         self.check_writable()?;
         let total: u64 = slices.iter().map(|slice| slice.len() as u64).sum();
+        self.check_aligned(&[position, total])?;
         let (mut state, fault) = self.decide(CallKind::Write, position, total)?;
         let (mut allowed, mut result) = match fault {
             Fault::None => (total, Ok(())),
@@ -100,7 +104,7 @@ impl DiskFile for SimFile {
         let mut rest = size(allowed)?;
         for slice in slices {
             let part = &slice[..slice.len().min(rest)];
-            content.write(part, at);
+            content.write(part, at, self.direct);
             at += part.len();
             rest -= part.len();
         }

@@ -165,6 +165,55 @@ fn a_direct_read_shows_dirty_pages_but_not_what_a_failed_sync_lost() {
     assert!(view.contains(&1) && view.contains(&2));
 }
 
+fn write_directly(disk: &SimDisk, path: &str, bytes: &[u8]) -> Arc<dyn DiskFile> {
+    let file = disk.open(Path::new(path), OpenMode::READ_WRITE_DIRECT).unwrap();
+    file.write_all_at(&[IoSlice::new(bytes)], 0).unwrap();
+    file
+}
+
+#[test]
+fn a_direct_write_is_no_more_durable_than_another() {
+    let mut lost = 0;
+    for seed in 0..20 {
+        let disk = disk(seed);
+        write(&disk, "/d/f", &[1; 65_536], 0).sync_data().unwrap();
+        disk.sync_dir(Path::new("/d")).unwrap();
+        let file = write_directly(&disk, "/d/f", &[2; 65_536]);
+        if seed % 2 == 0 {
+            file.sync_data().unwrap();
+        }
+        disk.crash(CrashKind::PowerCut);
+        let left = read(&disk, "/d/f").unwrap();
+        assert!(seed % 2 == 1 || left == [2; 65_536]);
+        lost += usize::from(left.contains(&1) && left.contains(&2));
+    }
+    assert_eq!(lost, 10);
+}
+
+#[test]
+fn a_device_may_show_what_it_lost_in_a_failed_sync() {
+    let disk = disk(4);
+    write(&disk, "/d/f", &[1; 65_536], 0).sync_data().unwrap();
+    disk.sync_dir(Path::new("/d")).unwrap();
+    let file = write_directly(&disk, "/d/f", &[2; 65_536]);
+    disk.fault_nth(CallKind::Sync, 1, Fault::Fail(EIO));
+    file.sync_data().unwrap_err();
+    let mut memory = vec![0; 2 * 65_536];
+    let start = memory.as_ptr().align_offset(4_096);
+    let view = &mut memory[start..start + 65_536];
+    file.read_exact_at(view, 0).unwrap();
+    let shown = view.iter().filter(|byte| **byte == 2).count();
+    // Nor does a sync that succeeds keep it; only writing it again does.
+    file.sync_data().unwrap();
+    file.write_all_at(&[IoSlice::new(&[2; 4_096])], 0).unwrap();
+    file.sync_data().unwrap();
+    disk.crash(CrashKind::PowerCut);
+    let left = read(&disk, "/d/f").unwrap();
+    assert_eq!(left[..4_096], [2; 4_096]);
+    let kept = left.iter().filter(|byte| **byte == 2).count();
+    assert!((4_096 + 1..shown).contains(&kept) && shown < 65_536, "{kept} of {shown}");
+}
+
 #[test]
 fn faults_hit_the_call_they_name() {
     let disk = disk(1);

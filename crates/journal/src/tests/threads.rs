@@ -58,11 +58,21 @@ fn directory(name: &str) -> PathBuf {
 
 #[test]
 fn threads_write_flush_and_find_everything_again() {
-    let dir = directory("threads");
+    write_flush_and_find("threads", true);
+}
+
+#[test]
+fn threads_write_through_the_page_cache_when_they_are_told_to() {
+    write_flush_and_find("cached", false);
+}
+
+fn write_flush_and_find(name: &str, direct: bool) {
+    let dir = directory(name);
     let env = Env::real();
     let _ = env.disk.remove_dir_all(&dir);
     let mut options = options(dir.join("journal"));
     options.max_bytes = 1 << 20;
+    options.direct = direct;
     let (recovery, opened) = open(&env, options.clone()).unwrap();
     assert!(recovery.clean && recovery.logs.is_empty());
     let sink = Sink::default();

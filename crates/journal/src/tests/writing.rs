@@ -8,6 +8,8 @@ use chronik_types::Offset;
 use super::rig::{Rig, append, batch};
 use crate::{Class, Flushed, LogId, Lsn, Record, Refused, Step};
 
+const EINVAL: i32 = 22;
+
 fn flushed(lsn: Lsn, end: i64) -> Record {
     Record::Flushed(Flushed { lsn, end: Offset(end), ..Flushed::default() })
 }
@@ -67,6 +69,57 @@ fn a_write_error_stops_and_a_full_disk_waits() {
     assert_eq!(rig.core.step(), Step::Stopped);
     assert!(rig.reports.lock().failed.is_some());
     assert_eq!(rig.journal().try_reserve(Class::Metadata, 1).err(), Some(Refused::Stopped));
+}
+
+fn found(rig: &mut Rig, log: LogId) -> usize {
+    rig.reopen(CrashKind::PowerCut).logs[&log].records.len()
+}
+
+#[test]
+fn where_files_cannot_be_opened_for_direct_writes_the_page_cache_is_used() {
+    let mut rig = Rig::new(1);
+    rig.options.recycle = false;
+    rig.reopen(CrashKind::Process);
+    let log = rig.new_log();
+    // The first opening is that of the file's making.
+    rig.disk.fault_nth(CallKind::Open, 2, Fault::Fail(EINVAL));
+    rig.submit(log, vec![append(0, batch(0, 30_000))]);
+    rig.step();
+    assert!(!rig.core.files.direct.on);
+    let opened = rig.disk.calls(CallKind::Open);
+    rig.submit(log, vec![append(1, batch(1, 30_000))]);
+    rig.step();
+    assert_eq!(rig.core.files.begun, 2);
+    assert_eq!(rig.disk.calls(CallKind::Open) - opened, 2, "made and used: not tried again");
+    assert_eq!(found(&mut rig, log), 2);
+}
+
+#[test]
+fn a_direct_write_that_is_refused_goes_through_the_page_cache_before_anything_counts() {
+    for refused in ["header", "group"] {
+        let mut rig = Rig::new(1);
+        let log = rig.new_log();
+        if refused == "group" {
+            rig.submit(log, vec![append(0, batch(0, 8))]);
+            rig.step();
+        }
+        assert!(rig.core.files.direct.on);
+        // The first write of all is that of a new file's zeros.
+        let nth = if refused == "group" { 1 } else { 2 };
+        rig.disk.fault_nth(CallKind::Write, nth, Fault::Short { bytes: 4_096, errno: EINVAL });
+        let syncs = rig.journal().stats().syncs;
+        rig.submit(log, vec![append(1, batch(1, 9_000))]);
+        rig.step();
+        assert!(!rig.core.files.direct.on, "{refused}");
+        assert_eq!(rig.journal().stats().syncs, syncs + 1);
+        rig.submit(log, vec![append(2, batch(2, 8))]);
+        rig.step();
+        // Through the page cache already: there is nothing left to try.
+        rig.disk.fault_nth(CallKind::Write, 1, Fault::Fail(EINVAL));
+        rig.submit(log, vec![append(3, batch(3, 8))]);
+        assert_eq!(rig.core.step(), Step::Stopped);
+        assert_eq!(found(&mut rig, log), if refused == "group" { 3 } else { 2 });
+    }
 }
 
 #[test]

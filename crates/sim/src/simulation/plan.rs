@@ -227,6 +227,7 @@ fn settings(rng: &Rng, nodes: u64, fast_path: bool) -> String {
         format!("controller.quorum.election.timeout.ms={}", between(rng, 500, 1_500)),
         "journal.free.bytes.floor=0".to_owned(),
         format!("journal.recycle={}", rng.chance(0.9)),
+        format!("journal.direct.io={}", rng.fork("direct io").chance(0.7)),
         format!("log.segment.bytes={}", between(rng, 1 << 20, 2 << 20)),
         "offsets.topic.num.partitions=3".to_owned(),
         format!("offsets.topic.replication.factor={replication}"),

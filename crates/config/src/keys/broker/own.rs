@@ -28,6 +28,8 @@ broker_table! { OWN;
         "The most bytes that one write and sync of the journal carries.";
     "journal.recycle": Bool = Some("true"), Any, ReadOnly,
         "Whether used journal files are written over, which is faster, or removed and made anew.";
+    "journal.direct.io": Bool = Some("true"), Any, ReadOnly,
+        "Whether the journal is written past the page cache (O_DIRECT), which is faster; where the filesystem refuses that, it is not.";
     "journal.free.bytes.floor": Long = Some("268435456"), AtLeast(0), ReadOnly,
         "The free disk space below which produce requests are refused.";
     "write.caching": Bool = Some("false"), Any, ClusterWide,
