@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use chronik_protocol::header::decode_response;
 use chronik_protocol::messages::{
-    CreatableTopic, CreateTopicsRequest, DeleteTopicsRequest,
+    CreatableReplicaAssignment, CreatableTopic, CreateTopicsRequest, DeleteTopicsRequest,
     IncrementalAlterConfigsAlterableConfig, IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResource, MetadataRequest, MetadataRequestTopic, MetadataResponse,
 };
@@ -91,13 +91,39 @@ pub async fn create_topic(
     partitions: usize,
     replication_factor: i16,
 ) -> Result<Vec<Leader>, Failed> {
-    let mut client = Client::connect(nodes(bootstrap).await?.controller).await?;
     let topic = CreatableTopic {
         name: name.into(),
         num_partitions: i32::try_from(partitions)?,
         replication_factor,
         ..Default::default()
     };
+    create(bootstrap, name, topic, partitions).await
+}
+
+/// Creates a topic of one partition with these replicas, the first of which leads.
+pub async fn create_on(
+    bootstrap: SocketAddr,
+    name: &str,
+    replicas: Vec<i32>,
+) -> Result<Vec<Leader>, Failed> {
+    let assignment = CreatableReplicaAssignment { partition_index: 0, broker_ids: replicas };
+    let topic = CreatableTopic {
+        name: name.into(),
+        num_partitions: -1,
+        replication_factor: -1,
+        assignments: vec![assignment],
+        ..Default::default()
+    };
+    create(bootstrap, name, topic, 1).await
+}
+
+async fn create(
+    bootstrap: SocketAddr,
+    name: &str,
+    topic: CreatableTopic<'_>,
+    partitions: usize,
+) -> Result<Vec<Leader>, Failed> {
+    let mut client = Client::connect(nodes(bootstrap).await?.controller).await?;
     let request =
         CreateTopicsRequest { topics: vec![topic], timeout_ms: 30_000, validate_only: false };
     let frame = client.call(CREATE_TOPICS_VERSION, &request).await?;

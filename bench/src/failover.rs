@@ -23,12 +23,22 @@ const ALL: i16 = -1;
 pub async fn run(
     bootstrap: SocketAddr,
     replication_factor: i16,
+    wanted: Option<i32>,
     measured: Duration,
 ) -> Result<(), Failed> {
     let name = format!("bench-failover-{}", std::process::id());
-    let created = cluster::create_topic(bootstrap, &name, 1, replication_factor).await?;
+    let known = cluster::nodes(bootstrap).await?.addresses;
+    let created = match wanted {
+        None => cluster::create_topic(bootstrap, &name, 1, replication_factor).await?,
+        Some(wanted) => {
+            let others = known.keys().copied().filter(|id| *id != wanted);
+            let count = usize::try_from(replication_factor)?;
+            let replicas = std::iter::once(wanted).chain(others).take(count).collect();
+            cluster::create_on(bootstrap, &name, replicas).await?
+        }
+    };
     let mut leader = created.into_iter().next().ok_or_else(|| Failed("no partition".into()))?;
-    let nodes: Vec<_> = cluster::nodes(bootstrap).await?.addresses.into_values().collect();
+    let nodes: Vec<_> = known.into_values().collect();
     let frame = produce::request(&name, 0, 1024, ALL)?;
     let mut writer = Client::connect(leader.address).await?;
     // The first write opens the partition everywhere.

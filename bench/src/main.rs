@@ -113,6 +113,9 @@ enum Command {
         bootstrap: SocketAddr,
         #[arg(long, default_value_t = 3)]
         replication_factor: i16,
+        /// The node that is to lead the partition.
+        #[arg(long)]
+        leader: Option<i32>,
         #[arg(long, default_value_t = 20)]
         seconds: u64,
     },
@@ -186,8 +189,9 @@ async fn main() -> Result<(), client::Failed> {
         Command::MetadataAcks { bootstrap, value } => {
             cluster::set_metadata_acks(bootstrap, &value).await
         }
-        Command::Failover { bootstrap, replication_factor, seconds } => {
-            failover::run(bootstrap, replication_factor, Duration::from_secs(seconds)).await
+        Command::Failover { bootstrap, replication_factor, leader, seconds } => {
+            let measured = Duration::from_secs(seconds);
+            failover::run(bootstrap, replication_factor, leader, measured).await
         }
     }
 }

@@ -175,6 +175,9 @@ impl Runtime {
         let image = self.metadata.image();
         let is_new = image.cluster_id().is_none();
         self.controller.activate(self.env.clock.monotonic(), term(leadership.epoch), image);
+        if let Some(heard) = self.metadata.succeeded(leadership.epoch) {
+            self.controller.succeeds(heard.leader, heard.at);
+        }
         if is_new {
             let bootstrap = Bootstrap { cluster_id: self.cluster_id, features: initial_features() };
             // Nobody waits for the answer: what rests on it waits for its batch.

@@ -11,6 +11,7 @@
 //!   it knew to be committed before it was started.
 //! - Waiting for the quorum at a start has no end: there is nothing else to do. Stopping has one,
 //!   because what was acknowledged is on disk.
+//! - Another controller is told at once that this broker lives: it knows of nobody yet.
 //!
 //! **Not here:** what the controller makes of it (`chronik-controller`'s `broker_lifecycle`).
 
@@ -23,7 +24,7 @@ use chronik_controller::{
 };
 use chronik_env::Env;
 use chronik_metadata::{InternalEndpoint, Listener, StorageHealth};
-use chronik_raft::MetadataNode;
+use chronik_raft::{Leadership, MetadataNode};
 use chronik_types::{BrokerEpoch, ErrorCode, Monotonic};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -229,10 +230,10 @@ impl Lifecycle {
     }
 
     async fn beat(&self) {
-        let every = self.options.cluster.heartbeat_interval;
         let mut fenced = false;
+        let mut told = self.metadata.leadership();
         loop {
-            tokio::time::sleep(every).await;
+            told = self.until_due(told).await;
             match self.heartbeat(false).await {
                 Ok(reply) => {
                     if reply.is_fenced != fenced {
@@ -252,6 +253,28 @@ impl Lifecycle {
                 Err(error) => tracing::warn!(%error, "the controller did not take a heartbeat"),
             }
         }
+    }
+
+    /// Waits until it is time to say again that this broker lives, and says to whom: after a while,
+    /// or at once to another controller, which has not heard of it yet.
+    async fn until_due(&self, told: Leadership) -> Leadership {
+        let another = async {
+            let mut seen = told;
+            loop {
+                let now = self.metadata.leadership_changed(seen).await;
+                if now == seen {
+                    // The quorum on this node has stopped.
+                    return std::future::pending().await;
+                }
+                if now.leader.is_some() {
+                    return now;
+                }
+                seen = now;
+            }
+        };
+        let every = self.options.cluster.heartbeat_interval;
+        let found = tokio::time::timeout(every, another).await;
+        found.unwrap_or_else(|_| self.metadata.leadership())
     }
 
     /// Hands over what this broker leads, then the leadership of the quorum, if there is anybody

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chronik_metadata::{Image, MetadataBatch};
-use chronik_types::Monotonic;
+use chronik_types::{BrokerId, Monotonic};
 
 use crate::acknowledged::acknowledged;
 use crate::draft::Draft;
@@ -134,6 +134,13 @@ impl Controller {
         self.committed = committed;
         self.sessions = Sessions::new(self.options.session_timeout, now);
         self.balance_at = self.options.balance_every.map(|every| now.after(every));
+    }
+
+    /// Right after an activation, the first in its term: the node that led before was last heard of
+    /// at `heard`, as the leader that it was. If it is a broker, its session counts from then, but
+    /// half of it is left in any case: who lives and leads no more says so to the new controller.
+    pub fn succeeds(&mut self, leader: BrokerId, heard: Monotonic) {
+        self.sessions.succeed(leader, heard);
     }
 
     /// This node leads no more, or a proposal was refused or lost. The speculative image is

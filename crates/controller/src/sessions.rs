@@ -3,7 +3,10 @@
 //! **Invariants:** a broker is held to be silent only after the controller itself has been able to
 //! hear for a full session timeout without interruption. Activation, a returned lease and a gap
 //! in the controller's own time start all sessions anew: a controller that was paused for ten
-//! seconds would otherwise fence the whole cluster.
+//! seconds would otherwise fence the whole cluster. The one exception is the node that led before:
+//! this one listened to it as a follower, and a leader that dies takes its broker along. Its session
+//! counts from when it was last heard of, with at least half of it left at the activation, because
+//! this node may have been paused then, or the other lives and only leads no more.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,28 +24,48 @@ pub(crate) struct Sessions {
     /// The last moment the controller is known to have run.
     last_seen_running: Monotonic,
     contacts: BTreeMap<BrokerId, (BrokerEpoch, Monotonic)>,
+    /// Who led before, and since when its session counts.
+    predecessor: Option<(BrokerId, Monotonic)>,
 }
 
 impl Sessions {
     pub(crate) fn new(timeout: Duration, now: Monotonic) -> Self {
-        Self { timeout, listening_since: now, last_seen_running: now, contacts: BTreeMap::new() }
+        Self {
+            timeout,
+            listening_since: now,
+            last_seen_running: now,
+            contacts: BTreeMap::new(),
+            predecessor: None,
+        }
+    }
+
+    /// Right after [`Self::new`]: `leader` led before and was last heard of at `heard`.
+    pub(crate) fn succeed(&mut self, leader: BrokerId, heard: Monotonic) {
+        let Monotonic(began) = self.listening_since;
+        let earliest = Monotonic(began.saturating_sub(self.timeout / 2));
+        self.predecessor = Some((leader, heard.clamp(earliest, self.listening_since)));
     }
 
     /// Starts all sessions anew.
     pub(crate) fn restart(&mut self, now: Monotonic) {
         self.last_seen_running = now;
-        if !bugs::fence_on_stale_sessions() {
-            self.listening_since = now;
-        }
+        self.listen_anew(now);
     }
 
     /// The controller runs. A long silence of its own starts all sessions anew: it could not hear.
     pub(crate) fn observe(&mut self, now: Monotonic) {
         let was_away = now.since(self.last_seen_running) > self.timeout / 2;
-        if was_away && !bugs::fence_on_stale_sessions() {
-            self.listening_since = now;
+        if was_away {
+            self.listen_anew(now);
         }
         self.last_seen_running = self.last_seen_running.max(now);
+    }
+
+    fn listen_anew(&mut self, now: Monotonic) {
+        if !bugs::fence_on_stale_sessions() {
+            self.listening_since = now;
+            self.predecessor = None;
+        }
     }
 
     /// A broker has been heard of.
@@ -80,8 +103,10 @@ impl Sessions {
     }
 
     fn last_contact(&self, id: BrokerId) -> Monotonic {
+        let led = self.predecessor.filter(|(leader, _)| *leader == id);
+        let since = led.map_or(self.listening_since, |(_, at)| at);
         let heard = self.contacts.get(&id).map(|(_, at)| *at);
-        heard.map_or(self.listening_since, |at| at.max(self.listening_since))
+        heard.map_or(since, |at| at.max(since))
     }
 }
 
@@ -142,6 +167,40 @@ mod tests {
         run(&mut sessions, 9..=16);
         assert!(sessions.silent(&image(), at(16)).is_empty());
         assert_eq!(sessions.silent(&image(), at(17)).len(), 2);
+    }
+
+    #[test]
+    fn the_session_of_the_leader_before_counts_from_when_it_was_last_heard_of() {
+        let start = |heard| {
+            let mut sessions = Sessions::new(TIMEOUT, at(100));
+            sessions.succeed(BrokerId(2), at(heard));
+            sessions
+        };
+        // (last heard of, silent at, not silent a second before)
+        for (heard, over) in [(98, 107), (96, 105), (90, 105), (0, 105), (200, 109)] {
+            let mut sessions = start(heard);
+            run(&mut sessions, 100..=over - 1);
+            assert!(sessions.silent(&image(), at(over - 1)).is_empty(), "heard of at {heard}");
+            assert!(sessions.next_deadline(&image()) <= at(over));
+            run(&mut sessions, over..=over);
+            assert!(sessions.silent(&image(), at(over)).contains(&BrokerId(2)), "{heard}");
+        }
+        // It lives, and has found the new controller.
+        let mut sessions = start(98);
+        run(&mut sessions, 100..=101);
+        sessions.touch(BrokerId(2), BrokerEpoch(0), at(101));
+        run(&mut sessions, 102..=109);
+        assert_eq!(sessions.silent(&image(), at(109)), [BrokerId(1)]);
+        assert_eq!(sessions.silent(&image(), at(110)).len(), 2);
+        // A controller that could not hear knows nothing of it any more.
+        let mut sessions = start(98);
+        sessions.restart(at(101));
+        run(&mut sessions, 102..=109);
+        assert!(sessions.silent(&image(), at(109)).is_empty());
+        let mut sessions = start(98);
+        sessions.observe(at(106));
+        run(&mut sessions, 107..=114);
+        assert!(sessions.silent(&image(), at(114)).is_empty());
     }
 
     #[test]

@@ -29,7 +29,7 @@ use crate::network::messages::{
 };
 use crate::network::snapshot_stream::receive_snapshot;
 use crate::node::MetadataNode;
-use crate::type_config::{LogId, TypeConfig, Vote, node_of, seeded};
+use crate::type_config::{LogId, TypeConfig, Vote, broker_of, node_of, seeded};
 
 /// Appends of one stream that are in openraft at once.
 const APPENDS_MAX: usize = 128;
@@ -121,9 +121,16 @@ impl MetadataNode {
         Ok(message(kind::TRANSFERRED, &TransferredHead { refused }))
     }
 
+    /// Takes note of a leader that has sent something.
+    fn heard_of(&self, vote: &Vote) {
+        let leader = broker_of(vote.leader_id.voted_for);
+        self.last_leader.heard(leader, vote.leader_id.term, self.env.clock.monotonic());
+    }
+
     async fn serve_snapshot(&self, stream: &mut PeerStream) -> Result<(), Malformed> {
         let received = receive_snapshot(stream).await?;
         Self::check_author(&stream.peer, &received.vote)?;
+        self.heard_of(&received.vote);
         let meta = SnapshotMeta {
             last_log_id: received.meta.last_log_id,
             last_membership: received.meta.last_membership,
@@ -154,6 +161,7 @@ impl MetadataNode {
                     let Some(arrived) = arrived else { return Ok(()) };
                     let (number, request) = read_append(&arrived)?;
                     Self::check_author(&stream.peer, &request.vote)?;
+                    self.heard_of(&request.vote);
                     waiting.push_back(self.begin_append(number, request));
                 }
             }

@@ -19,6 +19,7 @@ pub mod fuzzing;
 mod gate;
 mod inbound;
 mod join;
+mod last_leader;
 mod log_reader;
 mod log_store;
 mod member_mark;
@@ -38,6 +39,7 @@ mod type_config;
 mod vote_codec;
 
 pub use gate::{Gate, Lease};
+pub use last_leader::LastHeard;
 pub use log_store::VoteCounts;
 pub use membership::MembershipError;
 pub use node::{Leadership, METADATA_TOPIC, MetadataNode, Options, StartError};

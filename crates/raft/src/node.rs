@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use crate::bootstrap::{Decision, Local, Role, probed};
 use crate::flushes::Flushes;
 use crate::gate::{Gate, Judge, Lease};
+use crate::last_leader::{LastHeard, LastLeader};
 use crate::log_store::{LogStore, VoteCounts};
 use crate::member_mark::MemberMark;
 use crate::network::Network;
@@ -127,6 +128,8 @@ pub struct MetadataNode {
     pub(crate) started: Monotonic,
     /// There was a leader before this start: it may be owed a lease.
     pub(crate) had_leader: bool,
+    /// Who led before this node does.
+    pub(crate) last_leader: LastLeader,
     /// The one queue of membership changes.
     pub(crate) membership: Arc<tokio::sync::Mutex<()>>,
     /// How long a quorum's acknowledgement makes this node the only leader.
@@ -188,6 +191,7 @@ impl MetadataNode {
             peers: options.peers,
             started,
             had_leader,
+            last_leader: LastLeader::default(),
             membership: Arc::default(),
             lease_time,
             recovered_end,
@@ -263,6 +267,12 @@ impl MetadataNode {
                 return now;
             }
         }
+    }
+
+    /// This node leads in `epoch`: who led before, and when it was last heard of. Told once.
+    #[must_use]
+    pub fn succeeded(&self, epoch: LeaderEpoch) -> Option<LastHeard> {
+        self.last_leader.succeeded(term_of(epoch))
     }
 
     /// What the fast path asks before it lets an answer leave.

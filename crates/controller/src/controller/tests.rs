@@ -220,6 +220,40 @@ fn a_new_term_starts_its_numbers_anew() {
 }
 
 #[test]
+fn the_broker_of_a_leader_that_died_is_fenced_a_session_after_it_was_last_heard_of() {
+    for (lives, heard_before, fenced_after) in
+        [(false, 2, Some(7)), (false, 60, Some(5)), (true, 2, None)]
+    {
+        let mut cluster = Cluster::of(3);
+        let partition = cluster.create_on(1, &[2, 1, 3]);
+        cluster.pass(100, &[1, 2, 3]);
+        let term = cluster.controller.used.0 + 1;
+        let heard = Monotonic(cluster.now.0 - Duration::from_secs(heard_before));
+        cluster.controller.refused();
+        cluster.controller.activate(cluster.now, term, cluster.committed.clone());
+        cluster.controller.succeeds(BrokerId(2), heard);
+        let alive: &[i32] = if lives { &[1, 2, 3] } else { &[1, 3] };
+        for second in 1..=20 {
+            cluster.pass(1, alive);
+            let fenced = fenced_after.is_some_and(|after| second >= after);
+            assert_eq!(cluster.committed.is_active(BrokerId(2)), !fenced, "second {second}");
+            assert_eq!(cluster.led(partition).0, if fenced { 1 } else { 2 });
+        }
+    }
+}
+
+#[test]
+fn a_leader_before_that_is_no_broker_changes_nothing() {
+    let mut cluster = Cluster::of(2);
+    let term = cluster.controller.used.0 + 1;
+    cluster.controller.refused();
+    cluster.controller.activate(cluster.now, term, cluster.committed.clone());
+    cluster.controller.succeeds(BrokerId(100), cluster.now);
+    cluster.pass(20, &[1, 2]);
+    assert!(cluster.committed.is_active(BrokerId(1)) && cluster.committed.is_active(BrokerId(2)));
+}
+
+#[test]
 fn an_activation_starts_all_sessions_anew() {
     let mut cluster = Cluster::of(2);
     cluster.pass(8, &[1]);
