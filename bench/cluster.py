@@ -86,6 +86,15 @@ class Cluster:
         leads = [id for id, node in self.nodes.items() if node.metric("chronik_active_controller") == 1]
         return leads, {node.metric("chronik_metadata_term") for node in self.nodes.values()}
 
+    def await_controller(self):
+        """The one node that leads the metadata."""
+        deadline = time.monotonic() + SETTLE_DEADLINE_S
+        while len(leads := self.leader()[0]) != 1:
+            if time.monotonic() > deadline:
+                sys.exit(f"{leads} lead the metadata; see {self.dir}")
+            time.sleep(0.1)
+        return leads[0]
+
     def await_in_sync(self):
         """Until every partition has all its replicas in sync."""
         deadline = time.monotonic() + SETTLE_DEADLINE_S
@@ -136,16 +145,33 @@ def failover(table, cluster):
         ("killed", Broker.kill, f"session timeout ({SESSION_TIMEOUT_MS} ms) + 500 ms"),
         ("stopped in order", Broker.stop, "under 200 ms"),
     ]:
+        for what, is_controller in [("the controller too", True), ("not the controller", False)]:
+            after, before = end_a_leader(cluster, end, is_controller)
+            table.add(f"leader, {what}, {how}: writes stand still", goal, "ms", after)
+            table.add(f"the longest pause of the same writer before that, {how}", "", "ms", before)
+
+
+def end_a_leader(cluster, end, is_controller):
+    """The longest standstill of a writer from the end of the leader on, and the longest before."""
+    while True:
         cluster.await_in_sync()
-        command = [str(BENCH), "failover", "--bootstrap", cluster.bootstrap, "--seconds", "10"]
+        controller = cluster.await_controller()
+        leader = controller if is_controller else next(id for id in cluster.nodes if id != controller)
+        command = [str(BENCH), "failover", "--bootstrap", cluster.bootstrap, "--leader", str(leader), "--seconds", "20"]
         writer = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         rig.STARTED.append(writer)
-        node = cluster.nodes[int(number(writer.stdout.readline(), r"leader (\d+)"))]
+        found = int(number(writer.stdout.readline(), r"leader (\d+)"))
         time.sleep(2)
-        end(node)
-        out = writer.communicate()[0]
-        table.add(f"leader {how}: writes stand still", goal, "ms", number(out, r"standstill ([\d.]+) ms"))
-        node.start()
+        if found == leader and cluster.leader()[0] == [controller]:
+            break
+        # One of the leaderships has moved meanwhile.
+        writer.kill()
+        writer.wait()
+    node = cluster.nodes[leader]
+    end(node)
+    out = writer.communicate()[0]
+    node.start()
+    return number(out, r"standstill ([\d.]+) ms"), number(out, r"([\d.]+) ms before")
 
 
 def idle(table, directory):
