@@ -82,12 +82,17 @@ fn leadership_is_handed_over() {
     let mut proposer = Proposer::new(first.clone());
     cluster.run(proposer.applied(20));
     let (old, epoch) = (cluster.leader_id(), first.gate().epoch);
+    assert_eq!(first.succeeded(epoch), None, "nobody led before");
     let begun = Instant::now();
     cluster.run(first.transfer_leadership(Monotonic(Duration::MAX))).unwrap();
     let second = cluster.leader();
     assert!(begun.elapsed() < Duration::from_millis(1_500), "it took {:?}", begun.elapsed());
     assert_ne!(second.leadership().leader, Some(BrokerId(old)));
     assert!(second.gate().epoch > epoch);
+    // The new leader knows who led before, and is told once.
+    let heard = second.succeeded(second.gate().epoch);
+    assert_eq!(heard.map(|heard| heard.leader), Some(BrokerId(old)));
+    assert_eq!(second.succeeded(second.gate().epoch), None);
     cluster.settle();
 }
 
