@@ -52,6 +52,8 @@ class Cluster:
                 "broker.heartbeat.interval.ms=500",
                 "default.replication.factor=3",
                 "min.insync.replicas=2",
+                # Three nodes share this machine.
+                f"worker.threads={max(1, os.cpu_count() // 3)}",
                 *overrides,
             ]
             node.dir.mkdir(parents=True)

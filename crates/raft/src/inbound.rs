@@ -18,14 +18,13 @@ use chronik_peer::{Identity, Message, PeerStream};
 use chronik_types::DirectoryId;
 use openraft::SnapshotMeta;
 use openraft::errors::RaftError;
-use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, StreamAppendError, TransferLeaderRequest,
-};
+use openraft::raft::{AppendEntriesResponse, StreamAppendError, TransferLeaderRequest};
 use openraft::type_config::alias::SnapshotOf;
 
 use crate::network::messages::{
-    AppendedHead, InstalledHead, Malformed, StreamHead, TransferHead, TransferredHead, VoteHead,
-    VotedHead, head, kind, message, read_append, read_directory, refusal,
+    AppendedHead, InstalledHead, Malformed, NumberedAppend, StreamHead, TransferHead,
+    TransferredHead, VoteHead, VotedHead, head, kind, message, read_append, read_directory,
+    refusal,
 };
 use crate::network::snapshot_stream::receive_snapshot;
 use crate::node::MetadataNode;
@@ -153,23 +152,25 @@ impl MetadataNode {
                 outcome = front(&mut waiting), if !waiting.is_empty() => {
                     let outcome = outcome.map_err(|error| Malformed(error.to_string()))?;
                     let Some(done) = waiting.pop_front() else { continue };
-                    if stream.sender.send(done.answer(outcome)).await.is_err() {
+                    let tacit = done.tacit && matches!(outcome, AppendEntriesResponse::Success);
+                    if !tacit && stream.sender.send(done.answer(outcome)).await.is_err() {
                         return Ok(());
                     }
                 }
                 arrived = stream.receiver.next(), if room => {
                     let Some(arrived) = arrived else { return Ok(()) };
-                    let (number, request) = read_append(&arrived)?;
-                    Self::check_author(&stream.peer, &request.vote)?;
-                    self.heard_of(&request.vote);
-                    waiting.push_back(self.begin_append(number, request));
+                    let append = read_append(&arrived)?;
+                    Self::check_author(&stream.peer, &append.request.vote)?;
+                    self.heard_of(&append.request.vote);
+                    waiting.push_back(self.begin_append(append));
                 }
             }
         }
     }
 
-    /// Gives `request` to openraft now, before any that comes later.
-    fn begin_append(&self, number: u64, request: AppendEntriesRequest<TypeConfig>) -> Append {
+    /// Gives an append to openraft now, before any that comes later.
+    fn begin_append(&self, append: NumberedAppend) -> Append {
+        let NumberedAppend { number, tacit, request } = append;
         let prev = request.prev_log_id;
         let last = request.entries.last().map(|last| last.log_id).or(prev);
         let raft = self.raft.clone();
@@ -180,7 +181,7 @@ impl MetadataNode {
             Poll::Ready(outcome) => Some(outcome),
             Poll::Pending => None,
         };
-        Append { number, prev, last, answered, early }
+        Append { number, tacit, prev, last, answered, early }
     }
 }
 
@@ -190,6 +191,8 @@ type Answered = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 /// An append that openraft has.
 struct Append {
     number: u64,
+    /// Nobody waits to hear that it succeeded.
+    tacit: bool,
     /// The entry before the first.
     prev: Option<LogId>,
     /// The last entry, or the one before if there is none.

@@ -34,6 +34,9 @@ const LIVE_WINDOW: u64 = 8 << 20;
 const CATCH_UP_WINDOW: u64 = 4 << 20;
 /// Partitions of one subscription message.
 const SUBSCRIBED_AT_ONCE: usize = 2_000;
+/// The wait between two subscription messages about partitions that nobody has written yet: topics
+/// that are created one after the other share messages.
+const SUBSCRIPTION_REST: Duration = Duration::from_millis(5);
 /// How long opening both streams may take.
 const OPEN_PATIENCE: Duration = Duration::from_secs(5);
 /// The wait before a lost stream is opened again; doubled with every failure, up to the second.
@@ -79,6 +82,8 @@ struct Out {
     acks: AckBatch,
     /// Partitions to be subscribed.
     wanted: Vec<TopicPartition>,
+    /// When such that nobody has written may be subscribed again.
+    rests_until: Monotonic,
     given_up: Vec<PartitionEnded>,
 }
 
@@ -180,6 +185,7 @@ impl Link {
             catch_up: catch_up.sender,
             acks: AckBatch::default(),
             wanted: self.followed.keys().copied().collect(),
+            rests_until: broker.env.clock.monotonic(),
             given_up: Vec::new(),
         };
         tracing::info!(
@@ -191,6 +197,8 @@ impl Link {
                 return Ok(());
             }
             let next_rested = self.resting.first().map(|(at, _)| *at);
+            let held = (!out.wanted.is_empty()).then_some(out.rests_until);
+            let next_rested = next_rested.into_iter().chain(held).min();
             let event = tokio::select! {
                 biased;
                 () = self.inbox.woken() => Event::Woken,
@@ -220,7 +228,9 @@ impl Link {
             let given_up = ToLeader::Unsubscribe(std::mem::take(&mut out.given_up));
             out.live.send(to_leader(&given_up)).await?;
         }
-        if !out.wanted.is_empty() {
+        let now = self.broker.env.clock.monotonic();
+        if !out.wanted.is_empty() && (now >= out.rests_until || self.any_written(&out.wanted)) {
+            out.rests_until = now.after(SUBSCRIPTION_REST);
             let wanted = std::mem::take(&mut out.wanted);
             for some in wanted.chunks(SUBSCRIBED_AT_ONCE) {
                 let requests: Vec<_> = some
@@ -231,6 +241,11 @@ impl Link {
             }
         }
         Ok(())
+    }
+
+    fn any_written(&self, wanted: &[TopicPartition]) -> bool {
+        let replica = |tp| self.followed.get(tp)?.replica.as_ref();
+        wanted.iter().any(|tp| replica(tp).is_some())
     }
 
     async fn woken(&mut self, out: &mut Out) {

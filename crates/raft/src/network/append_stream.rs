@@ -3,8 +3,13 @@
 //! openraft opens a session for each run of entries, and for every heartbeat. The stream outlives
 //! them: requests are numbered, and an answer to an earlier session's request is passed over.
 //!
+//! Within a session a request without entries only says what is committed, and the answer to the
+//! next entries covers it. It goes tacitly: the follower answers only if it refuses.
+//!
 //! **Invariants**
 //! - Requests leave in the order in which openraft makes them; answers are given in that order.
+//! - The first request of a session is answered: openraft takes a session without an answer for one
+//!   that got nowhere.
 //! - What is unanswered is bounded, so that sending never waits for long while answers come in.
 //! - A stream on which nothing is answered for a while is replaced.
 
@@ -34,7 +39,7 @@ const MUTE: Duration = Duration::from_secs(1);
 
 type Answer = Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>;
 
-/// A request on its way.
+/// A request on its way, to be answered.
 struct Outstanding {
     number: u64,
     bytes: usize,
@@ -44,6 +49,8 @@ struct Outstanding {
 struct Open {
     stream: PeerStream,
     next_number: u64,
+    /// What is answered has smaller numbers.
+    answered: u64,
     /// In order; of earlier sessions first.
     outstanding: VecDeque<Outstanding>,
 }
@@ -131,7 +138,8 @@ impl AppendConnection {
             let why = malformed(&super::Malformed("another directory answers".to_owned()));
             return Err(why);
         }
-        self.open = Some(Open { stream, next_number: 0, outstanding: VecDeque::new() });
+        self.open =
+            Some(Open { stream, next_number: 0, answered: 0, outstanding: VecDeque::new() });
         Ok(())
     }
 }
@@ -188,9 +196,12 @@ where
     ) -> Result<(), RPCError<TypeConfig>> {
         let sent = self.connection.target.env.clock.monotonic();
         let open = self.connection.open.as_mut().ok_or_else(|| broken("the stream was dropped"))?;
-        let message = append(open.next_number, request);
-        let bytes = message.bytes();
-        open.outstanding.push_back(Outstanding { number: open.next_number, bytes, sent });
+        let number = open.next_number;
+        let tacit = request.entries.is_empty() && number != self.first;
+        let message = append(number, request, tacit);
+        if !tacit {
+            open.outstanding.push_back(Outstanding { number, bytes: message.bytes(), sent });
+        }
         open.next_number += 1;
         let queued = open.stream.sender.send(message).await;
         queued.map_err(|_| broken("the stream has ended").into())
@@ -204,10 +215,13 @@ where
         let answer: AppendedHead =
             head(message, kind::APPENDED).map_err(|error| malformed(&error))?;
         let open = self.connection.open.as_mut().ok_or_else(|| broken("the stream was dropped"))?;
-        let asked = open.outstanding.pop_front();
-        if asked.is_none_or(|asked| asked.number != answer.number) {
+        let unanswered = open.outstanding.front().map_or(u64::MAX, |next| next.number);
+        let possible = open.answered..open.next_number;
+        if !possible.contains(&answer.number) || answer.number > unanswered {
             return Err(broken("an answer is out of order").into());
         }
+        open.answered = answer.number + 1;
+        open.outstanding.pop_front_if(|next| next.number == answer.number);
         if answer.number < self.first {
             return Ok(None);
         }

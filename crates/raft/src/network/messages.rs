@@ -253,6 +253,9 @@ pub(crate) struct AppendHead {
     committed: Option<LogIdBody>,
     #[prost(message, repeated, tag = "5")]
     entries: Vec<EntryHead>,
+    /// Only a refusal is answered.
+    #[prost(bool, tag = "6")]
+    tacit: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Message)]
@@ -273,8 +276,12 @@ enum EntryKind {
     Membership = 2,
 }
 
-/// The message of an append.
-pub(crate) fn append(number: u64, request: &AppendEntriesRequest<TypeConfig>) -> Message {
+/// The message of an append; one that is `tacit` is answered only if it is refused.
+pub(crate) fn append(
+    number: u64,
+    request: &AppendEntriesRequest<TypeConfig>,
+    tacit: bool,
+) -> Message {
     let mut payload = Vec::with_capacity(request.entries.len());
     let mut entries = Vec::with_capacity(request.entries.len());
     for entry in &request.entries {
@@ -302,17 +309,25 @@ pub(crate) fn append(number: u64, request: &AppendEntriesRequest<TypeConfig>) ->
         prev: request.prev_log_id.as_ref().map(Into::into),
         committed: request.leader_commit.as_ref().map(Into::into),
         entries,
+        tacit,
     };
     message(kind::APPEND, &head).with_payload(payload)
 }
 
-/// The append in `message`, and its number.
+/// An append as it arrived.
+#[derive(Debug)]
+pub(crate) struct NumberedAppend {
+    pub number: u64,
+    /// Only a refusal is answered.
+    pub tacit: bool,
+    pub request: AppendEntriesRequest<TypeConfig>,
+}
+
+/// The append in `message`.
 ///
 /// # Errors
 /// When it does not hold together: openraft takes the order of entries for granted.
-pub(crate) fn read_append(
-    message: &Message,
-) -> Result<(u64, AppendEntriesRequest<TypeConfig>), Malformed> {
+pub(crate) fn read_append(message: &Message) -> Result<NumberedAppend, Malformed> {
     let head: AppendHead = head(message, kind::APPEND)?;
     let (vote, prev) = (vote(head.vote)?, log_id(head.prev)?);
     let mut body = message.body();
@@ -336,7 +351,7 @@ pub(crate) fn read_append(
     }
     let leader_commit = log_id(head.committed)?;
     let request = AppendEntriesRequest { vote, prev_log_id: prev, entries, leader_commit };
-    Ok((head.number, request))
+    Ok(NumberedAppend { number: head.number, tacit: head.tacit, request })
 }
 
 fn payload(
