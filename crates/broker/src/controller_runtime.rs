@@ -22,6 +22,7 @@
 //! **Not here:** what is decided (`chronik-controller`), how an entry becomes durable
 //! (`chronik-raft`).
 
+mod gathering;
 mod handle;
 mod parked;
 mod reign;

@@ -9,6 +9,7 @@ mod values;
 use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
+    num::NonZeroUsize,
     path::PathBuf,
     time::Duration,
 };
@@ -56,6 +57,8 @@ pub struct NodeConfig {
     pub retention_check_interval: Duration,
     /// `log.open.files.max`.
     pub open_files_max: usize,
+    /// `worker.threads`; `None`: one for each core.
+    pub worker_threads: Option<NonZeroUsize>,
     /// `log.format`.
     pub log_format: LogFormat,
     /// `log.level`: a level, or a filter by module.
@@ -206,6 +209,7 @@ pub fn parse(sources: &Sources) -> Result<NodeConfig, Vec<ConfigError>> {
         producer_id_expiration: values.millis("producer.id.expiration.ms"),
         retention_check_interval: values.millis("log.retention.check.interval.ms"),
         open_files_max: values.size("log.open.files.max"),
+        worker_threads: NonZeroUsize::new(values.size("worker.threads")),
         log_format: match values.text("log.format").as_str() {
             "json" => LogFormat::Json,
             _ => LogFormat::Text,

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    num::NonZeroUsize,
     process,
     time::Duration,
 };
@@ -9,7 +10,7 @@ use std::{
 use chronik_config::NodeConfig;
 use chronik_env::Env;
 use tokio::{
-    runtime,
+    runtime::{Builder, Runtime},
     signal::unix::{Signal, SignalKind, signal},
 };
 
@@ -37,13 +38,28 @@ pub(crate) fn run(args: &NodeArgs) -> Exit {
     for notice in &config.notices {
         tracing::info!("{notice}");
     }
-    let runtime = match runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match runtime_with(config.worker_threads) {
         Ok(runtime) => runtime,
         Err(error) => return not_started(&error),
     };
     let exit = runtime.block_on(run_node(&config, level));
     runtime.shutdown_timeout(LEFTOVERS);
     exit
+}
+
+/// The runtime that everything of this node shares. With one thread nothing of it is handed from
+/// thread to thread.
+fn runtime_with(threads: Option<NonZeroUsize>) -> io::Result<Runtime> {
+    let mut builder = match threads.map(NonZeroUsize::get) {
+        Some(1) => Builder::new_current_thread(),
+        Some(threads) => {
+            let mut builder = Builder::new_multi_thread();
+            builder.worker_threads(threads);
+            builder
+        }
+        None => Builder::new_multi_thread(),
+    };
+    builder.enable_all().build()
 }
 
 fn not_started(error: &dyn std::error::Error) -> Exit {

@@ -61,10 +61,11 @@ impl Parked {
         self.early.front().is_some_and(|first| first.sequence <= sequence)
     }
 
-    /// The leader has synced the batches up to this one, and the gate is open.
-    pub fn synced(&mut self, sequence: u64) {
+    /// The leader has synced the batches up to this one, and the gate is open. How many answers
+    /// leave.
+    pub fn synced(&mut self, sequence: u64) -> usize {
         // Every node sees the change in its own time; there is nothing to wait for.
-        release(&mut self.early, sequence, Offset::ZERO);
+        release(&mut self.early, sequence, Offset::ZERO)
     }
 
     /// The leader has synced the batches up to this one, but the gate is closed. How many answers
@@ -76,10 +77,10 @@ impl Parked {
     }
 
     /// The batches up to this one are committed and applied; images up to `visible_at` show them.
-    pub fn committed(&mut self, sequence: u64, visible_at: Offset) {
-        for queue in [&mut self.fallen, &mut self.late, &mut self.early] {
-            release(queue, sequence, visible_at);
-        }
+    /// How many answers leave.
+    pub fn committed(&mut self, sequence: u64, visible_at: Offset) -> usize {
+        let queues = [&mut self.fallen, &mut self.late, &mut self.early];
+        queues.into_iter().map(|queue| release(queue, sequence, visible_at)).sum()
     }
 
     /// Nothing that waits was carried out, and whoever asked may try again elsewhere.
@@ -92,10 +93,11 @@ impl Parked {
     }
 }
 
-fn release(queue: &mut VecDeque<Waiting>, sequence: u64, visible_at: Offset) {
-    while let Some(waiting) = queue.pop_front_if(|first| first.sequence <= sequence) {
-        waiting.leave(visible_at);
-    }
+/// Releases the answers of the batches up to this one; how many.
+fn release(queue: &mut VecDeque<Waiting>, sequence: u64, visible_at: Offset) -> usize {
+    let count = queue.iter().take_while(|first| first.sequence <= sequence).count();
+    queue.drain(..count).for_each(|waiting| waiting.leave(visible_at));
+    count
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::watch;
 
+use crate::controller_runtime::gathering::Gathering;
 use crate::controller_runtime::parked::Parked;
 use crate::controller_runtime::{Job, Runtime};
 use crate::forwarding::Fate;
@@ -40,6 +41,8 @@ pub(super) struct Reign {
     synced: FuturesOrdered<BoxFuture<'static, Settled>>,
     applied: FuturesOrdered<BoxFuture<'static, Settled>>,
     parked: Parked,
+    /// Requests that are not handled yet.
+    gathering: Gathering<Job>,
     /// Topics that are created on the fast path, by batch, while somebody reads the debug log.
     creating: VecDeque<(u64, String)>,
 }
@@ -58,6 +61,7 @@ enum Event {
     Synced(Settled),
     Applied(Settled),
     Job(Job),
+    Gathered,
     Deadline,
     Closed,
 }
@@ -71,6 +75,7 @@ impl Reign {
             synced: FuturesOrdered::new(),
             applied: FuturesOrdered::new(),
             parked: Parked::default(),
+            gathering: Gathering::default(),
             creating: VecDeque::new(),
         }
     }
@@ -79,11 +84,15 @@ impl Reign {
     pub async fn run(mut self, runtime: &mut Runtime) -> End {
         self.observe_lease(runtime);
         loop {
+            self.handle_gathered(runtime);
             if let Err(end) = self.propose(runtime).await {
                 return self.settle_all(runtime, end).await;
             }
             match self.next(runtime).await {
-                Event::Closed => return End::Closed,
+                Event::Closed => {
+                    self.refuse_gathered();
+                    return End::Closed;
+                }
                 Event::Leadership => return self.settle_all(runtime, End::Led).await,
                 Event::Lease => self.observe_lease(runtime),
                 Event::Synced(settled) => self.leader_synced(runtime, settled),
@@ -93,6 +102,7 @@ impl Reign {
                     }
                 }
                 Event::Job(job) => self.take(runtime, job),
+                Event::Gathered => {}
                 Event::Deadline => {
                     runtime.controller.on_deadline(runtime.env.clock.monotonic());
                 }
@@ -101,9 +111,12 @@ impl Reign {
     }
 
     async fn next(&mut self, runtime: &mut Runtime) -> Event {
-        let room = self.applied.len() < ENTRIES_IN_FLIGHT && self.may_propose;
+        let room = self.has_room() && self.gathering.len() < REQUESTS_PER_ENTRY;
+        let now = runtime.env.clock.monotonic();
         let deadline = runtime.controller.next_deadline().filter(|_| self.may_propose);
-        let left = deadline.map(|at| at.since(runtime.env.clock.monotonic()));
+        let left = deadline.map(|at| at.since(now));
+        let gathers = self.gathering.deadline().filter(|_| self.has_room());
+        let gathers = gathers.map(|until| until.since(now));
         tokio::select! {
             biased;
             now = runtime.metadata.leadership_changed(self.leadership) => {
@@ -121,8 +134,16 @@ impl Reign {
                 Event::Applied(settled)
             }
             job = runtime.queue.recv(), if room => job.map_or(Event::Closed, Event::Job),
+            () = tokio::time::sleep(gathers.unwrap_or_default()), if gathers.is_some() => {
+                Event::Gathered
+            }
             () = tokio::time::sleep(left.unwrap_or_default()), if left.is_some() => Event::Deadline,
         }
+    }
+
+    /// Whether an entry may be proposed.
+    fn has_room(&self) -> bool {
+        self.applied.len() < ENTRIES_IN_FLIGHT && self.may_propose
     }
 
     /// Takes note of whether this node may propose. When it may again, brokers may have tried to
@@ -136,12 +157,31 @@ impl Reign {
         self.may_propose = may_propose;
     }
 
-    /// Handles a request and those that have come with it: they share an entry.
+    /// Takes a request and those that have come with it.
     fn take(&mut self, runtime: &mut Runtime, first: Job) {
-        self.handle(runtime, first);
-        for _ in 1..REQUESTS_PER_ENTRY {
-            let Ok(job) = runtime.queue.try_recv() else { return };
-            self.handle(runtime, job);
+        let now = runtime.env.clock.monotonic();
+        self.gathering.add(first, now);
+        while self.gathering.len() < REQUESTS_PER_ENTRY
+            && let Ok(job) = runtime.queue.try_recv()
+        {
+            self.gathering.add(job, now);
+        }
+    }
+
+    /// Handles the requests that have gathered, if it is time to: they share an entry.
+    fn handle_gathered(&mut self, runtime: &mut Runtime) {
+        let now = runtime.env.clock.monotonic();
+        if self.has_room() && self.gathering.is_over(self.applied.len(), now) {
+            for job in self.gathering.take() {
+                self.handle(runtime, job);
+            }
+        }
+    }
+
+    /// What was not handled can be asked again, wherever the controller is then.
+    fn refuse_gathered(&mut self) {
+        for job in self.gathering.take() {
+            let _ = job.answer.send(Fate::NotController);
         }
     }
 
@@ -162,6 +202,7 @@ impl Reign {
                 let _ = job.answer.send(Fate::Answered { response, visible_at });
             }
             Release::After { sequence, durability } => {
+                self.gathering.proposed(durability == Durability::LeaderSynced);
                 if durability == Durability::LeaderSynced {
                     self.note_creations(sequence, &response);
                 }
@@ -218,7 +259,8 @@ impl Reign {
             None => {
                 runtime.controller.leader_synced(settled.sequence);
                 runtime.publish_acknowledged();
-                self.parked.synced(settled.sequence);
+                let count = self.parked.synced(settled.sequence);
+                self.gathering.answered(count);
             }
             Some(reason) => {
                 let count = self.parked.fall_back(settled.sequence);
@@ -257,16 +299,20 @@ impl Reign {
         if standing == Standing::Inactive {
             return Err(End::Lost);
         }
-        self.parked.committed(settled.sequence, offset.next());
+        let count = self.parked.committed(settled.sequence, offset.next());
+        self.gathering.answered(count);
         Ok(())
     }
 
     /// Waits for the fate of what is proposed, so that a new activation starts behind all of it.
     /// Of what nobody will know, the answers are dropped.
     async fn settle_all(mut self, runtime: &mut Runtime, end: End) -> End {
+        self.refuse_gathered();
         while let Some(settled) = self.next_fate(runtime).await {
             match settled.result {
-                Ok(offset) => self.parked.committed(settled.sequence, offset.next()),
+                Ok(offset) => {
+                    self.parked.committed(settled.sequence, offset.next());
+                }
                 Err(ProposeError::NotLeader | ProposeError::OutOfSequence) => {
                     self.parked.not_carried_out();
                 }

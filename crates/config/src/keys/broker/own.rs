@@ -14,6 +14,8 @@ broker_table! { OWN;
         "The share of a broker's preferred leaderships that may be elsewhere before they are moved back.";
     "admin.listener": String = Some("127.0.0.1:9644"), Any, ReadOnly,
         "Where health and metrics are served over HTTP, as host:port; empty means nowhere.";
+    "worker.threads": Int = Some("0"), AtLeast(0), ReadOnly,
+        "The threads that serve connections and everything that waits; 0 means one for each core. Nodes that share a machine do better with their share of its cores each.";
     "log.format": String = Some("text"), OneOf(&["text", "json"]), ReadOnly,
         "The form of this broker's own log lines.";
     "log.level": String = Some("info"), NonEmpty, ClusterWide,

@@ -1,0 +1,163 @@
+//! Requests that wait to share an entry of the metadata log.
+//!
+//! Many clients that each wait for an answer before they ask again come back together when an entry
+//! is answered. If each request became an entry when it comes, the quorum would get ever more and
+//! ever smaller entries, each with its syncs and messages. So while entries are on their way,
+//! requests gather until as many have come as were answered: mostly the same clients. One client
+//! alone never waits: the one that was answered is the one that has come.
+//!
+//! **Invariants**
+//! - Nothing waits here longer than [`GATHERING_MAX`], or when no entry is on its way.
+//! - Before anything is answered, a request waits only where answers leave on the leader's own sync:
+//!   it would wait for the same disk. Where they wait for the quorum, entries are pipelined.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use chronik_types::Monotonic;
+
+/// How long a request waits for others at most.
+const GATHERING_MAX: Duration = Duration::from_millis(1);
+
+/// See the module.
+pub(super) struct Gathering<T> {
+    waiting: VecDeque<T>,
+    /// When the first of them is not to wait any longer.
+    deadline: Monotonic,
+    /// Whether answers leave on the leader's own sync, as far as is known.
+    early: bool,
+    /// How many are to gather, once something has been answered.
+    expected: Option<usize>,
+}
+
+impl<T> Default for Gathering<T> {
+    fn default() -> Self {
+        let (waiting, deadline) = (VecDeque::new(), Monotonic::default());
+        Self { waiting, deadline, early: false, expected: None }
+    }
+}
+
+impl<T> Gathering<T> {
+    /// A request has come.
+    pub fn add(&mut self, request: T, now: Monotonic) {
+        if self.waiting.is_empty() {
+            self.deadline = now.after(GATHERING_MAX);
+        }
+        self.waiting.push_back(request);
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Until when they wait at most; `None` when none does.
+    pub fn deadline(&self) -> Option<Monotonic> {
+        (!self.waiting.is_empty()).then_some(self.deadline)
+    }
+
+    /// Whether those that wait are to be handled now, with so many entries on their way.
+    pub fn is_over(&self, in_flight: usize, now: Monotonic) -> bool {
+        let enough = match self.expected {
+            Some(expected) => self.waiting.len() >= expected,
+            None => !self.early,
+        };
+        enough || in_flight == 0 || now >= self.deadline
+    }
+
+    /// Takes all that wait: they share the next entry.
+    pub fn take(&mut self) -> VecDeque<T> {
+        self.expected = None;
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// A change was proposed whose answer leaves on the leader's own sync, or on the commit.
+    pub fn proposed(&mut self, early: bool) {
+        self.early = early;
+    }
+
+    /// So many answers have left.
+    pub fn answered(&mut self, count: usize) {
+        if count > 0 {
+            let expected = self.expected.unwrap_or(self.waiting.len());
+            self.expected = Some(expected + count);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Monotonic = Monotonic(Duration::from_secs(1));
+    const LATER: Monotonic = Monotonic(Duration::from_millis(1_001));
+
+    /// What gathers while one entry of two requests is on its way.
+    fn behind_two(early: bool) -> Gathering<u8> {
+        let mut gathering = Gathering::default();
+        gathering.add(1, NOW);
+        gathering.add(2, NOW);
+        assert!(gathering.is_over(0, NOW));
+        assert_eq!(gathering.take(), [1, 2]);
+        gathering.proposed(early);
+        gathering
+    }
+
+    #[test]
+    fn a_request_waits_for_those_that_were_answered() {
+        let mut gathering = behind_two(true);
+        gathering.add(3, NOW);
+        assert!(!gathering.is_over(1, NOW));
+        gathering.answered(2);
+        assert!(!gathering.is_over(1, NOW));
+        gathering.add(1, NOW);
+        assert!(!gathering.is_over(1, NOW));
+        gathering.add(2, NOW);
+        assert!(gathering.is_over(1, NOW));
+        assert_eq!(gathering.take(), [3, 1, 2]);
+        assert_eq!((gathering.len(), gathering.deadline()), (0, None));
+    }
+
+    #[test]
+    fn it_waits_neither_for_long_nor_when_nothing_is_on_its_way() {
+        for early in [true, false] {
+            let mut gathering = behind_two(early);
+            gathering.answered(2);
+            gathering.add(3, NOW);
+            assert_eq!(gathering.deadline(), Some(LATER));
+            assert!(!gathering.is_over(1, NOW));
+            assert!(gathering.is_over(1, LATER));
+            assert!(gathering.is_over(0, NOW));
+        }
+    }
+
+    #[test]
+    fn one_client_alone_never_waits() {
+        for early in [true, false] {
+            let mut gathering = Gathering::default();
+            for _ in 0..3 {
+                gathering.add(1, NOW);
+                assert!(gathering.is_over(1, NOW));
+                gathering.take();
+                gathering.proposed(early);
+                gathering.answered(1);
+            }
+        }
+    }
+
+    #[test]
+    fn entries_are_pipelined_where_answers_wait_for_the_quorum() {
+        let mut gathering = behind_two(false);
+        gathering.add(3, NOW);
+        assert!(gathering.is_over(1, NOW));
+        gathering.take();
+        // Both entries are answered; all three are expected back.
+        gathering.answered(2);
+        gathering.add(1, NOW);
+        gathering.answered(1);
+        gathering.add(3, NOW);
+        assert!(!gathering.is_over(1, NOW));
+        gathering.add(2, NOW);
+        assert!(gathering.is_over(1, NOW));
+    }
+}
