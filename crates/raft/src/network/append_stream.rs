@@ -46,13 +46,40 @@ struct Outstanding {
     sent: Monotonic,
 }
 
-struct Open {
-    stream: PeerStream,
-    next_number: u64,
+/// The requests of a stream, by number, and what of them may be answered next.
+#[derive(Default)]
+struct Numbered {
+    next: u64,
     /// What is answered has smaller numbers.
     answered: u64,
     /// In order; of earlier sessions first.
     outstanding: VecDeque<Outstanding>,
+}
+
+impl Numbered {
+    /// A request that goes out now; one that is tacit may be answered, but need not.
+    fn send(&mut self, bytes: usize, sent: Monotonic, tacit: bool) {
+        if !tacit {
+            self.outstanding.push_back(Outstanding { number: self.next, bytes, sent });
+        }
+        self.next += 1;
+    }
+
+    /// Takes note of an answer; false if it is to nothing that may be answered now.
+    fn answer(&mut self, number: u64) -> bool {
+        let unanswered = self.outstanding.front().map_or(u64::MAX, |next| next.number);
+        if !(self.answered..self.next).contains(&number) || number > unanswered {
+            return false;
+        }
+        self.answered = number + 1;
+        self.outstanding.pop_front_if(|next| next.number == number);
+        true
+    }
+}
+
+struct Open {
+    stream: PeerStream,
+    numbered: Numbered,
 }
 
 /// The way to one follower, as long as its user lives.
@@ -89,7 +116,7 @@ impl AppendConnection {
         let next = input.next().await;
         self.drop_if_mute();
         self.connect().await?;
-        let first = self.open.as_ref().map_or(0, |open| open.next_number);
+        let first = self.open.as_ref().map_or(0, |open| open.numbered.next);
         let mut session = Session { connection: self, input: Some(input), first };
         match next {
             Some(request) => {
@@ -119,7 +146,7 @@ impl AppendConnection {
 
     fn drop_if_mute(&mut self) {
         let now = self.target.env.clock.monotonic();
-        let oldest = self.open.as_ref().and_then(|open| open.outstanding.front());
+        let oldest = self.open.as_ref().and_then(|open| open.numbered.outstanding.front());
         if oldest.is_some_and(|oldest| now.since(oldest.sent) > MUTE) {
             self.open = None;
         }
@@ -138,8 +165,7 @@ impl AppendConnection {
             let why = malformed(&super::Malformed("another directory answers".to_owned()));
             return Err(why);
         }
-        self.open =
-            Some(Open { stream, next_number: 0, answered: 0, outstanding: VecDeque::new() });
+        self.open = Some(Open { stream, numbered: Numbered::default() });
         Ok(())
     }
 }
@@ -168,7 +194,8 @@ where
             let Some(open) = &mut self.connection.open else {
                 return Some(Err(broken("the stream was dropped").into()));
             };
-            let awaited = open.outstanding.back().is_some_and(|last| last.number >= self.first);
+            let awaited =
+                open.numbered.outstanding.back().is_some_and(|last| last.number >= self.first);
             if self.input.is_none() && !awaited {
                 return None;
             }
@@ -196,13 +223,10 @@ where
     ) -> Result<(), RPCError<TypeConfig>> {
         let sent = self.connection.target.env.clock.monotonic();
         let open = self.connection.open.as_mut().ok_or_else(|| broken("the stream was dropped"))?;
-        let number = open.next_number;
+        let number = open.numbered.next;
         let tacit = request.entries.is_empty() && number != self.first;
         let message = append(number, request, tacit);
-        if !tacit {
-            open.outstanding.push_back(Outstanding { number, bytes: message.bytes(), sent });
-        }
-        open.next_number += 1;
+        open.numbered.send(message.bytes(), sent, tacit);
         let queued = open.stream.sender.send(message).await;
         queued.map_err(|_| broken("the stream has ended").into())
     }
@@ -215,13 +239,9 @@ where
         let answer: AppendedHead =
             head(message, kind::APPENDED).map_err(|error| malformed(&error))?;
         let open = self.connection.open.as_mut().ok_or_else(|| broken("the stream was dropped"))?;
-        let unanswered = open.outstanding.front().map_or(u64::MAX, |next| next.number);
-        let possible = open.answered..open.next_number;
-        if !possible.contains(&answer.number) || answer.number > unanswered {
+        if !open.numbered.answer(answer.number) {
             return Err(broken("an answer is out of order").into());
         }
-        open.answered = answer.number + 1;
-        open.outstanding.pop_front_if(|next| next.number == answer.number);
         if answer.number < self.first {
             return Ok(None);
         }
@@ -233,8 +253,9 @@ async fn event<S>(open: &mut Open, input: &mut Option<S>) -> Event
 where
     S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin,
 {
-    let bytes: usize = open.outstanding.iter().map(|request| request.bytes).sum();
-    let count = open.outstanding.len();
+    let outstanding = &open.numbered.outstanding;
+    let bytes: usize = outstanding.iter().map(|request| request.bytes).sum();
+    let count = outstanding.len();
     let room = count == 0 || (count < REQUESTS_MAX && bytes < BYTES_MAX);
     let request = async {
         match input {
@@ -246,5 +267,29 @@ where
         biased;
         answer = open.stream.receiver.next() => Event::Answer(answer),
         request = request => request.map_or(Event::NoMoreRequests, Event::Request),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_come_in_order_and_a_tacit_request_may_do_without() {
+        let mut numbered = Numbered::default();
+        let now = Monotonic::default();
+        for tacit in [false, true, false, true, true] {
+            numbered.send(1, now, tacit);
+        }
+        assert_eq!(numbered.outstanding.len(), 2);
+        assert!(!numbered.answer(1) && !numbered.answer(2), "0 is not answered yet");
+        assert!(numbered.answer(0));
+        assert!(!numbered.answer(0), "it is answered already");
+        // 1 is not refused.
+        assert!(numbered.answer(2));
+        assert!(!numbered.answer(1), "a later one is answered");
+        // 3 is refused.
+        assert!(numbered.answer(3));
+        assert!(!numbered.answer(5), "it was never sent");
     }
 }

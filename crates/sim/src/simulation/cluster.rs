@@ -43,12 +43,17 @@ pub struct Cluster {
     pub topics: BTreeMap<Uuid, TopicView>,
     /// The latest epoch that was heard of, and its leader: a broker that was cut off knows less.
     latest: BTreeMap<TopicPartition, (i32, Option<NodeId>)>,
+    /// The partitions of the topic that holds what groups have committed.
+    offsets: Vec<TopicPartition>,
+    /// The last coordinator of each group.
+    coordinators: BTreeMap<String, NodeId>,
 }
 
 impl Cluster {
     pub fn new(rng: Rng, history: Rc<History>, nodes: Vec<NodeId>) -> Self {
         let (connections, topics, latest) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { rng, history, nodes, connections, topics, latest }
+        let (offsets, coordinators) = (Vec::new(), BTreeMap::new());
+        Self { rng, history, nodes, connections, topics, latest, offsets, coordinators }
     }
 
     /// Some broker, dead or alive.
@@ -115,10 +120,30 @@ impl Cluster {
     fn learn(&mut self, response: &MetadataResponse<'_>) {
         self.topics.clear();
         for topic in &response.topics {
-            if topic.error_code == ErrorCode::None.code() && !topic.is_internal {
+            if topic.error_code != ErrorCode::None.code() {
+                continue;
+            }
+            if topic.is_internal {
+                self.learn_offsets(topic);
+            } else {
                 self.learn_topic(topic);
             }
         }
+    }
+
+    fn learn_offsets(&mut self, topic: &MetadataResponseTopic<'_>) {
+        let topic_id = TopicId(topic.topic_id);
+        self.offsets.clear();
+        for partition in &topic.partitions {
+            let tp = TopicPartition { topic_id, partition: partition.partition_index };
+            let told = (partition.leader_epoch, u64::try_from(partition.leader_id).ok());
+            let latest = self.latest.entry(tp).or_insert(told);
+            if told.0 >= latest.0 {
+                *latest = told;
+            }
+            self.offsets.push(tp);
+        }
+        self.offsets.sort();
     }
 
     fn learn_topic(&mut self, topic: &MetadataResponseTopic<'_>) {
@@ -160,7 +185,8 @@ impl Cluster {
         topic.and_then(|topic| topic.epochs.get(at)).copied().unwrap_or(-1)
     }
 
-    /// The broker that coordinates a group.
+    /// The broker that coordinates a group. One that was cut off, and may have been succeeded, is not
+    /// believed.
     pub async fn coordinator(&mut self, group: &str) -> Option<NodeId> {
         const VERSION: i16 = 6;
         let request = FindCoordinatorRequest {
@@ -172,6 +198,26 @@ impl Cluster {
         let (_, response) = decode_response::<FindCoordinatorRequest<'_>>(&frame, VERSION)
             .expect("an answer to FindCoordinator can be read");
         let found = response.coordinators.first()?;
-        (found.error_code == ErrorCode::None.code()).then(|| u64::try_from(found.node_id).ok())?
+        if found.error_code != ErrorCode::None.code() {
+            return None;
+        }
+        let found = u64::try_from(found.node_id).ok()?;
+        if self.coordinators.get(group) != Some(&found) {
+            // In which epoch it leads, it knows best.
+            self.refresh_from(found).await;
+            if self.offsets_leader(group).is_some_and(|leader| leader != found) {
+                return None;
+            }
+            self.coordinators.insert(group.to_owned(), found);
+        }
+        Some(found)
+    }
+
+    /// The latest known leader of the partition that holds what this group has committed.
+    fn offsets_leader(&self, group: &str) -> Option<NodeId> {
+        let step = |hash: i32, unit: u16| hash.wrapping_mul(31).wrapping_add(i32::from(unit));
+        let hash = group.encode_utf16().fold(0, step) & i32::MAX;
+        let at = usize::try_from(hash).ok()?.checked_rem(self.offsets.len())?;
+        self.latest.get(self.offsets.get(at)?)?.1
     }
 }
