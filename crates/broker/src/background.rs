@@ -138,11 +138,14 @@ async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes) {
 /// Ends the service of a partition and removes its log, if it ever had one.
 async fn delete(broker: &Arc<Broker>, tp: TopicPartition) {
     broker.partitions.close(tp);
-    let storage = broker.storage.clone();
-    match chronik_env::blocking(move || storage.delete_log(tp)).await {
-        Ok(()) | Err(LogError::Unknown(_)) => {}
-        Err(error) => {
-            tracing::error!(%tp, %error, "the log of a replica that is gone could not be removed");
+    // Most were never used, and are not worth another thread's time.
+    if broker.storage.has_log(tp) {
+        let storage = broker.storage.clone();
+        match chronik_env::blocking(move || storage.delete_log(tp)).await {
+            Ok(()) | Err(LogError::Unknown(_)) => {}
+            Err(error) => {
+                tracing::error!(%tp, %error, "the log of a replica that is gone could not be removed");
+            }
         }
     }
     // Whoever opened it meanwhile, because it came back, has a log that is gone.

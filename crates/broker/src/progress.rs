@@ -22,7 +22,6 @@ use chronik_replication::{
 use chronik_types::{BrokerId, LeaderEpoch, Monotonic, Offset, TopicPartition};
 use parking_lot::Mutex;
 
-use crate::bugs;
 use crate::latch::Latch;
 use crate::replication::{FollowerSession, Led, LinkInbox, Moved};
 
@@ -48,9 +47,6 @@ impl Reached {
     pub fn satisfies(&self, when: ReleaseWhen) -> bool {
         match when {
             ReleaseWhen::Durable(end) => self.durable_end >= end,
-            ReleaseWhen::Replicated(end) if bugs::acknowledge_before_high_watermark() => {
-                self.durable_end >= end
-            }
             ReleaseWhen::Replicated(end) => self.high_watermark >= end,
         }
     }
@@ -173,11 +169,7 @@ impl Progress {
             }
             let reached = state.reached;
             take_reached(&mut state.durable, reached.durable_end, &mut woken);
-            let replicated = match bugs::acknowledge_before_high_watermark() {
-                true => reached.durable_end,
-                false => reached.high_watermark,
-            };
-            take_reached(&mut state.replicated, replicated, &mut woken);
+            take_reached(&mut state.replicated, reached.high_watermark, &mut woken);
             moved
         };
         if let Some(high_watermark) = moved

@@ -355,6 +355,13 @@ impl Storage {
         Ok(log)
     }
 
+    /// Whether this partition has a log here, written or only open.
+    #[must_use]
+    pub fn has_log(&self, partition: TopicPartition) -> bool {
+        let tables = self.shared.tables.read();
+        tables.open.contains_key(&partition) || tables.parked.contains_key(&partition)
+    }
+
     /// Whether there is anything durable of this partition here, or will be.
     #[must_use]
     pub fn is_written(&self, partition: TopicPartition) -> bool {

@@ -29,6 +29,7 @@ use chronik_types::{Acks, ErrorCode, Monotonic, TopicId, TopicPartition};
 use crate::Broker;
 use crate::api::context::Context;
 use crate::api::error::Refusal;
+use crate::bugs;
 use crate::latch::Latch;
 use crate::partition::Partition;
 use crate::progress::ReleaseWhen;
@@ -244,6 +245,7 @@ fn append_valid(
         log_start: appended.log_start,
         end,
         release: match acks {
+            Acks::All if bugs::acknowledge_before_high_watermark() => ReleaseWhen::Durable(end),
             Acks::All => ReleaseWhen::Replicated(end),
             Acks::Leader | Acks::None => ReleaseWhen::Durable(end),
         },
