@@ -31,6 +31,9 @@ STABLE_FOR_S = 10
 IDLE_SETTLE_S = 5
 IDLE_FOR_S = 10
 SETTLE_DEADLINE_S = 60
+# Nodes that use less of a core together have nothing left to do.
+AT_REST_PERCENT = 6
+AT_REST_FOR_S = 0.5
 
 
 class Cluster:
@@ -97,6 +100,20 @@ class Cluster:
             time.sleep(0.1)
         return leads[0]
 
+    def await_rest(self):
+        """Until nothing is left of what was asked before: spare journal files, topics to be deleted."""
+        deadline = time.monotonic() + SETTLE_DEADLINE_S
+        while self.cpu_percent(AT_REST_FOR_S) > AT_REST_PERCENT:
+            if time.monotonic() > deadline:
+                sys.exit(f"the nodes do not come to rest within {SETTLE_DEADLINE_S} s; see {self.dir}")
+
+    def cpu_percent(self, seconds):
+        """What all nodes together use of a core in this time."""
+        begin, spent = time.monotonic(), sum(node.cpu_seconds() for node in self.nodes.values())
+        time.sleep(seconds)
+        spent = sum(node.cpu_seconds() for node in self.nodes.values()) - spent
+        return 100 * spent / (time.monotonic() - begin)
+
     def await_in_sync(self):
         """Until every partition has all its replicas in sync."""
         deadline = time.monotonic() + SETTLE_DEADLINE_S
@@ -112,6 +129,7 @@ def topics(table, cluster, floor, quick):
         bench("metadata-acks", "--bootstrap", cluster.bootstrap, mode)
 
         def create(topics, per_request, clients):
+            cluster.await_rest()
             return bench(
                 "topics", "--bootstrap", cluster.bootstrap, "--topics", topics, "--per-request", per_request, "--clients", clients,
                 "--replication-factor", 3, "--prefix", f"bench-{mode}", "--delete",
@@ -183,10 +201,7 @@ def idle(table, directory):
 
     def cpu_percent():
         time.sleep(IDLE_SETTLE_S)
-        begin, spent = time.monotonic(), sum(node.cpu_seconds() for node in cluster.nodes.values())
-        time.sleep(IDLE_FOR_S)
-        spent = sum(node.cpu_seconds() for node in cluster.nodes.values()) - spent
-        return 100 * spent / (time.monotonic() - begin)
+        return cluster.cpu_percent(IDLE_FOR_S)
 
     table.add("CPU of three idle nodes, without a topic", "", "% of a core", cpu_percent())
     begin = time.monotonic()
