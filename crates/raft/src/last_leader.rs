@@ -2,7 +2,7 @@
 //!
 //! **Invariants**
 //! - Only what a leader sent in a later term than this node itself led in is taken note of: a
-//!   leader of long ago is not the one before.
+//!   leader of long ago is not the one before. Nor is one of a term before another leader's.
 //! - The moment is that of the arrival here, so it is never earlier than the truth.
 
 use std::sync::Arc;
@@ -27,6 +27,8 @@ pub(crate) struct LastLeader(Arc<Mutex<State>>);
 struct State {
     /// The last term in which this node itself led.
     own_term: u64,
+    /// The last term of which a leader was heard.
+    heard_term: u64,
     heard: Option<LastHeard>,
 }
 
@@ -34,7 +36,8 @@ impl LastLeader {
     /// A leader of `term` has sent something.
     pub fn heard(&self, leader: BrokerId, term: u64, at: Monotonic) {
         let mut state = self.0.lock();
-        if term > state.own_term {
+        if term > state.own_term && term >= state.heard_term {
+            state.heard_term = term;
             state.heard = Some(LastHeard { leader, at });
         }
     }
@@ -68,6 +71,8 @@ mod tests {
         last.heard(BrokerId(2), 2, at(1));
         last.heard(BrokerId(3), 3, at(2));
         last.heard(BrokerId(3), 3, at(4));
+        // A leader before that one, which does not know it yet.
+        last.heard(BrokerId(2), 2, at(5));
         assert_eq!(last.succeeded(5), heard(3, 4));
         // This node is the controller anew, in the same term.
         assert_eq!(last.succeeded(5), None);
