@@ -31,6 +31,7 @@ STABLE_FOR_S = 10
 IDLE_SETTLE_S = 5
 IDLE_FOR_S = 10
 SETTLE_DEADLINE_S = 60
+FAILOVER_ATTEMPTS = 10
 # Nodes that use less of a core together have nothing left to do.
 AT_REST_PERCENT = 6
 AT_REST_FOR_S = 0.5
@@ -173,7 +174,7 @@ def failover(table, cluster):
 
 def end_a_leader(cluster, end, is_controller):
     """The longest standstill of a writer from the end of the leader on, and the longest before."""
-    while True:
+    for _ in range(FAILOVER_ATTEMPTS):
         cluster.await_in_sync()
         controller = cluster.await_controller()
         leader = controller if is_controller else next(id for id in cluster.nodes if id != controller)
@@ -187,6 +188,8 @@ def end_a_leader(cluster, end, is_controller):
         # One of the leaderships has moved meanwhile.
         writer.kill()
         writer.wait()
+    else:
+        sys.exit(f"the leaderships do not stay in place; see {cluster.dir}")
     node = cluster.nodes[leader]
     end(node)
     out = writer.communicate()[0]

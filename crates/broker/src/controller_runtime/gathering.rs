@@ -7,7 +7,8 @@
 //! alone never waits: the one that was answered is the one that has come.
 //!
 //! **Invariants**
-//! - Nothing waits here longer than [`GATHERING_MAX`], or when no entry is on its way.
+//! - Nothing waits here longer than [`GATHERING_MAX`], or when no entry is on its way, or when there
+//!   is enough for a whole entry.
 //! - Before anything is answered, a request waits only where answers leave on the leader's own sync:
 //!   it would wait for the same disk. Where they wait for the quorum, entries are pipelined.
 
@@ -16,6 +17,8 @@ use std::time::Duration;
 
 use chronik_types::Monotonic;
 
+/// Requests that share one entry at most.
+const REQUESTS_MAX: usize = 256;
 /// How long a request waits for others at most.
 const GATHERING_MAX: Duration = Duration::from_millis(1);
 
@@ -46,9 +49,9 @@ impl<T> Gathering<T> {
         self.waiting.push_back(request);
     }
 
-    /// How many wait.
-    pub fn len(&self) -> usize {
-        self.waiting.len()
+    /// Whether no more may share the next entry.
+    pub fn is_full(&self) -> bool {
+        self.waiting.len() >= REQUESTS_MAX
     }
 
     /// Until when they wait at most; `None` when none does.
@@ -62,7 +65,7 @@ impl<T> Gathering<T> {
             Some(expected) => self.waiting.len() >= expected,
             None => !self.early,
         };
-        enough || in_flight == 0 || now >= self.deadline
+        enough || self.is_full() || in_flight == 0 || now >= self.deadline
     }
 
     /// Takes all that wait: they share the next entry.
@@ -115,7 +118,7 @@ mod tests {
         gathering.add(2, NOW);
         assert!(gathering.is_over(1, NOW));
         assert_eq!(gathering.take(), [3, 1, 2]);
-        assert_eq!((gathering.len(), gathering.deadline()), (0, None));
+        assert_eq!(gathering.deadline(), None);
     }
 
     #[test]
@@ -128,6 +131,18 @@ mod tests {
             assert!(!gathering.is_over(1, NOW));
             assert!(gathering.is_over(1, LATER));
             assert!(gathering.is_over(0, NOW));
+        }
+    }
+
+    #[test]
+    fn nothing_waits_behind_a_whole_entry() {
+        for early in [true, false] {
+            let mut gathering = behind_two(early);
+            gathering.answered(2 * REQUESTS_MAX);
+            (1..REQUESTS_MAX).for_each(|_| gathering.add(0, NOW));
+            assert!(!gathering.is_over(1, NOW) && !gathering.is_full());
+            gathering.add(0, NOW);
+            assert!(gathering.is_over(1, NOW) && gathering.is_full());
         }
     }
 

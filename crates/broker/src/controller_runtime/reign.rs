@@ -16,8 +16,6 @@ use crate::controller_runtime::parked::Parked;
 use crate::controller_runtime::{Job, Runtime};
 use crate::forwarding::Fate;
 
-/// Requests that share one entry of the metadata log at most.
-const REQUESTS_PER_ENTRY: usize = 256;
 /// Entries proposed and not yet applied.
 const ENTRIES_IN_FLIGHT: usize = 64;
 
@@ -111,7 +109,7 @@ impl Reign {
     }
 
     async fn next(&mut self, runtime: &mut Runtime) -> Event {
-        let room = self.has_room() && self.gathering.len() < REQUESTS_PER_ENTRY;
+        let room = self.has_room() && !self.gathering.is_full();
         let now = runtime.env.clock.monotonic();
         let deadline = runtime.controller.next_deadline().filter(|_| self.may_propose);
         let left = deadline.map(|at| at.since(now));
@@ -161,7 +159,7 @@ impl Reign {
     fn take(&mut self, runtime: &mut Runtime, first: Job) {
         let now = runtime.env.clock.monotonic();
         self.gathering.add(first, now);
-        while self.gathering.len() < REQUESTS_PER_ENTRY
+        while !self.gathering.is_full()
             && let Ok(job) = runtime.queue.try_recv()
         {
             self.gathering.add(job, now);
