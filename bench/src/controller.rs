@@ -16,15 +16,25 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::client::Failed;
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, clap::Args)]
 pub struct Load {
+    #[arg(long, default_value_t = 10_000)]
     pub topics: usize,
+    /// Topics that are there before.
+    #[arg(long, default_value_t = 0)]
     pub present: usize,
+    #[arg(long, default_value_t = 1)]
     pub per_request: usize,
+    #[arg(long, default_value_t = 1)]
     pub requests_per_entry: usize,
+    /// Entries that are on the leader's disk and not committed yet.
+    #[arg(long, default_value_t = 2)]
     pub entries_in_flight: usize,
+    #[arg(long, default_value_t = 3)]
     pub brokers: i32,
+    #[arg(long, default_value_t = 1)]
     pub partitions: i32,
+    #[arg(long, default_value_t = 3)]
     pub replication_factor: i16,
 }
 

@@ -62,45 +62,11 @@ enum Command {
     Topics {
         #[arg(long, default_value = "127.0.0.1:9092")]
         bootstrap: SocketAddr,
-        #[arg(long, default_value_t = 1000)]
-        topics: usize,
-        #[arg(long, default_value_t = 1)]
-        partitions: i32,
-        #[arg(long, default_value_t = 100)]
-        per_request: usize,
-        #[arg(long, default_value_t = 1)]
-        clients: usize,
-        /// Replicas of each partition; -1 is the cluster's default.
-        #[arg(long, default_value_t = 1, allow_hyphen_values = true)]
-        replication_factor: i16,
-        /// First part of the topics' names.
-        #[arg(long, default_value = "bench")]
-        prefix: String,
-        /// Delete the topics afterwards.
-        #[arg(long)]
-        delete: bool,
+        #[command(flatten)]
+        load: topics::Load,
     },
     /// Creates topics without a broker: what the controller and the images cost in calculation.
-    Controller {
-        #[arg(long, default_value_t = 10_000)]
-        topics: usize,
-        /// Topics that are there before.
-        #[arg(long, default_value_t = 0)]
-        present: usize,
-        #[arg(long, default_value_t = 1)]
-        per_request: usize,
-        #[arg(long, default_value_t = 1)]
-        requests_per_entry: usize,
-        /// Entries that are on the leader's disk and not committed yet.
-        #[arg(long, default_value_t = 2)]
-        entries_in_flight: usize,
-        #[arg(long, default_value_t = 3)]
-        brokers: i32,
-        #[arg(long, default_value_t = 1)]
-        partitions: i32,
-        #[arg(long, default_value_t = 3)]
-        replication_factor: i16,
-    },
+    Controller(controller::Load),
     /// Sets metadata.acks for a running cluster: leader or quorum.
     MetadataAcks {
         #[arg(long, default_value = "127.0.0.1:9092")]
@@ -146,46 +112,8 @@ async fn main() -> Result<(), client::Failed> {
             };
             produce::run(bootstrap, load).await
         }
-        Command::Topics {
-            bootstrap,
-            topics,
-            partitions,
-            per_request,
-            clients,
-            replication_factor,
-            prefix,
-            delete,
-        } => {
-            let load = topics::Load {
-                topics,
-                partitions,
-                replication_factor,
-                per_request,
-                clients,
-                prefix,
-                delete,
-            };
-            topics::run(bootstrap, load).await
-        }
-        Command::Controller {
-            topics,
-            present,
-            per_request,
-            requests_per_entry,
-            entries_in_flight,
-            brokers,
-            partitions,
-            replication_factor,
-        } => controller::run(controller::Load {
-            topics,
-            present,
-            per_request,
-            requests_per_entry,
-            entries_in_flight,
-            brokers,
-            partitions,
-            replication_factor,
-        }),
+        Command::Topics { bootstrap, load } => topics::run(bootstrap, load).await,
+        Command::Controller(load) => controller::run(load),
         Command::MetadataAcks { bootstrap, value } => {
             cluster::set_metadata_acks(bootstrap, &value).await
         }

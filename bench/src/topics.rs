@@ -14,14 +14,24 @@ use crate::stats::Times;
 
 const CREATE_TOPICS_VERSION: i16 = 7;
 
-#[derive(Clone)]
+#[derive(Clone, clap::Args)]
 pub struct Load {
+    #[arg(long, default_value_t = 1000)]
     pub topics: usize,
+    #[arg(long, default_value_t = 1)]
     pub partitions: i32,
-    pub replication_factor: i16,
+    #[arg(long, default_value_t = 100)]
     pub per_request: usize,
+    #[arg(long, default_value_t = 1)]
     pub clients: usize,
+    /// Replicas of each partition; -1 is the cluster's default.
+    #[arg(long, default_value_t = 1, allow_hyphen_values = true)]
+    pub replication_factor: i16,
+    /// First part of the topics' names.
+    #[arg(long, default_value = "bench")]
     pub prefix: String,
+    /// Delete the topics afterwards.
+    #[arg(long)]
     pub delete: bool,
 }
 
