@@ -12,7 +12,7 @@ use chronik_journal::Class;
 use chronik_types::TopicPartition;
 
 use crate::dirs::{DELETE_SUFFIX, STRAY_SUFFIX};
-use crate::error::{DiskError, LogError, Stopped};
+use crate::error::{DiskError, FlushError, LogError, Stopped};
 use crate::log::{Log, LogListener, Written};
 use crate::storage::{Shared, Storage, new_state};
 
@@ -91,19 +91,24 @@ impl Storage {
     }
 
     /// Declares a log of this broker to be nobody's: what the journal has of it is flushed, its
-    /// directory gets the suffix `-stray`, and the journal forgets it. Blocks.
+    /// directory gets the suffix `-stray`, and the journal forgets it. Of a damaged log only the
+    /// directory is kept, as it is: while the journal remembers it, no file of the journal from
+    /// then on can go. Blocks.
     ///
     /// # Errors
     /// [`LogError::Unknown`] if nothing durable is known of it; see [`LogError`].
     pub fn set_stray(&self, partition: TopicPartition) -> Result<(), LogError> {
         let shared = &self.shared;
-        let log = self.open_for_stray(partition)?;
-        // Everything it has must be in segments before the journal may forget it.
-        self.flush_log(&log).map_err(|error| match error {
-            crate::error::FlushError::Disk(error) => LogError::Disk(error),
-            crate::error::FlushError::NoRoom(refused) => LogError::NoRoom(refused),
-            crate::error::FlushError::Stopped(stopped) => LogError::Stopped(stopped),
-        })?;
+        let log = match self.flush_stray(partition) {
+            Err(error) if error.is_damage() => {
+                tracing::error!(
+                    %partition, %error,
+                    "a log that is nobody's is damaged; what only the journal has of it is dropped"
+                );
+                self.take_for_removal(partition)?
+            }
+            flushed => flushed?,
+        };
         let _maintenance = shared.maintenance.lock();
         let mut state = log.lock();
         state.gone = true;
@@ -155,6 +160,17 @@ impl Storage {
         );
         let log = Arc::new(log);
         tables.by_id.insert(id, Arc::clone(&log));
+        Ok(log)
+    }
+
+    /// The log with everything it has in segments: only then may the journal forget it.
+    fn flush_stray(&self, partition: TopicPartition) -> Result<Arc<Log>, LogError> {
+        let log = self.open_for_stray(partition)?;
+        self.flush_log(&log).map_err(|error| match error {
+            FlushError::Disk(error) => LogError::Disk(error),
+            FlushError::NoRoom(refused) => LogError::NoRoom(refused),
+            FlushError::Stopped(stopped) => LogError::Stopped(stopped),
+        })?;
         Ok(log)
     }
 

@@ -19,8 +19,8 @@ pub struct FileError {
 /// operator decides.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{path:?} is damaged at {position}: {why}. If other replicas hold this partition, delete its \
-     directory and let it be replicated again"
+    "{path:?} is damaged at {position}: {why}. If other replicas hold this partition, reassign it \
+     to other brokers and back: this replica is deleted, and then replicated again"
 )]
 pub struct CorruptFile {
     /// The file.
@@ -143,6 +143,13 @@ pub enum LogError {
     /// The storage has stopped.
     #[error(transparent)]
     Stopped(#[from] Stopped),
+}
+
+impl LogError {
+    /// Whether the bytes on disk are not what was acknowledged; trying again does not help.
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(self, Self::Gap { .. } | Self::Batch { .. } | Self::Disk(DiskError::Corrupt(_)))
+    }
 }
 
 /// Why a batch was not appended. Nothing has been written.

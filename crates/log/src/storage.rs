@@ -322,9 +322,13 @@ impl Storage {
             if tables.open.contains_key(&partition) {
                 return Err(LogError::AlreadyOpen(partition));
             }
-            let name = tables.topics.entry(partition.topic_id);
-            let topic = name.or_insert_with(|| topic_name.into());
-            (Arc::clone(topic), tables.parked.remove(&partition))
+            let known = tables.topics.entry(partition.topic_id);
+            let known = known.or_insert_with(|| topic_name.into());
+            // A stray's topic may have had to be named by its id; the next one knows better.
+            if **known != *topic_name {
+                *known = topic_name.into();
+            }
+            (Arc::clone(known), tables.parked.remove(&partition))
         };
         let (state, id) = match &parked {
             None => (new_state(config), None),

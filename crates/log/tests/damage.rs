@@ -1,4 +1,5 @@
-//! Damaged files of a log: what is read from them is an error that names the file.
+//! Damaged files of a log: what is read from them is an error that names the file. And logs that
+//! are nobody's, which may be damaged too: they must not hold up the journal.
 
 #![allow(clippy::unwrap_used, reason = "a test, whose helpers clippy does not know as such")]
 
@@ -34,6 +35,11 @@ struct Run {
 
 impl Run {
     fn open(disk: SimDisk) -> Self {
+        Self::open_with(disk, partition(0))
+    }
+
+    /// With the log of this partition open, and what was there of others parked.
+    fn open_with(disk: SimDisk, opened: TopicPartition) -> Self {
         let env = Env {
             disk: Arc::new(disk),
             clock: Arc::new(ManualClock::new(NOW)),
@@ -50,16 +56,7 @@ impl Run {
         journal.free_bytes_floor = 0;
         let options = Options::new(vec!["/data/a".into()], journal);
         let (storage, completions, _, core) = Storage::open_stepped(env, options).unwrap();
-        let config = LogConfig {
-            segment_bytes: 1_200,
-            index_interval_bytes: 200,
-            segment_index_bytes: 400,
-            ..LogConfig::default()
-        };
-        let partition = TopicPartition { topic_id: TopicId(Uuid([7; 16])), partition: 0 };
-        let log = storage
-            .open_log(partition, "t", Arc::new(config), Class::Client, Arc::new(Nobody))
-            .unwrap();
+        let log = open_log(&storage, opened);
         Self { storage, completions, core, log }
     }
 
@@ -71,9 +68,24 @@ impl Run {
     }
 
     fn append(&mut self) {
+        let log = Arc::clone(&self.log);
+        self.append_to(&log);
+    }
+
+    fn append_to(&mut self, log: &Arc<Log>) {
         let mut permit = self.storage.try_admit(Class::Client, 4096).unwrap();
-        self.log.append_as_leader(&mut permit, batch(), LeaderEpoch(0), Origin::Client).unwrap();
+        log.append_as_leader(&mut permit, batch(), LeaderEpoch(0), Origin::Client).unwrap();
         self.settle();
+    }
+
+    /// Writes three times what the journal takes: it must let go of what is older.
+    fn fill_the_journal(&mut self) {
+        let begun = self.storage.stats().journal.files_begun;
+        while self.storage.stats().journal.files_begun < begun + 24 {
+            self.append();
+            self.storage.flush_round();
+            self.settle();
+        }
     }
 
     /// The offset after what is read.
@@ -86,6 +98,26 @@ impl Run {
             }
         }
     }
+}
+
+fn partition(partition: i32) -> TopicPartition {
+    TopicPartition { topic_id: TopicId(Uuid([7; 16])), partition }
+}
+
+fn another_topic() -> TopicPartition {
+    TopicPartition { topic_id: TopicId(Uuid([8; 16])), partition: 0 }
+}
+
+fn open_log(storage: &Storage, partition: TopicPartition) -> Arc<Log> {
+    let config = LogConfig {
+        segment_bytes: 1_200,
+        index_interval_bytes: 200,
+        segment_index_bytes: 400,
+        ..LogConfig::default()
+    };
+    let listener = Arc::new(Nobody);
+    let topic = if partition == another_topic() { "u" } else { "t" };
+    storage.open_log(partition, topic, Arc::new(config), Class::Client, listener).unwrap()
 }
 
 fn batch() -> ValidBatch {
@@ -146,4 +178,89 @@ fn a_batch_whose_offset_goes_back_is_not_served() {
     assert_eq!(run.read(Offset(0)), Ok(Offset(1)));
     let error = run.read(Offset(1)).unwrap_err();
     assert!(error.contains("goes back"), "{error}");
+}
+
+/// The logs of partitions 1 and 2, which nobody asks for after the restart: the first was never
+/// flushed and has no directory, both have records that are only in the journal.
+fn strays() -> SimDisk {
+    let disk = SimDisk::new(1);
+    let mut run = Run::open_with(disk.clone(), partition(2));
+    run.append();
+    run.storage.flush_all().unwrap();
+    run.settle();
+    run.append();
+    let unflushed = open_log(&run.storage, partition(1));
+    run.append_to(&unflushed);
+    disk.crash(CrashKind::Process);
+    disk
+}
+
+fn directories(disk: &SimDisk) -> Vec<String> {
+    let entries = disk.read_dir(Path::new("/data/a")).unwrap();
+    let mut names: Vec<_> =
+        entries.into_iter().filter(|entry| entry.is_dir).map(|entry| entry.name).collect();
+    names.sort();
+    names
+}
+
+fn set_aside(disk: &SimDisk) -> Run {
+    let mut run = Run::open_with(disk.clone(), another_topic());
+    run.storage.set_stray(partition(1)).unwrap();
+    run.storage.set_stray(partition(2)).unwrap();
+    run.settle();
+    run.fill_the_journal();
+    run.settle();
+    assert_eq!(run.storage.known_logs(), [another_topic()]);
+    run
+}
+
+#[test]
+fn strays_of_one_topic_are_set_aside_though_the_first_has_no_directory() {
+    let disk = strays();
+    drop(set_aside(&disk));
+    let names = directories(&disk);
+    let stray = |prefix: &str| {
+        names.iter().any(|name| name.starts_with(prefix) && name.ends_with("-stray"))
+    };
+    assert!(stray("t-2.") && !names.contains(&"t-2".to_owned()), "{names:?}");
+}
+
+#[test]
+fn a_stray_whose_directory_is_missing_does_not_hold_the_journal() {
+    // As after a crash between the renaming and the journal's hearing of it.
+    let disk = strays();
+    disk.rename(Path::new("/data/a/t-2"), Path::new("/data/a/t-2.0-stray")).unwrap();
+    disk.sync_dir(Path::new("/data/a")).unwrap();
+    drop(set_aside(&disk));
+    assert!(directories(&disk).contains(&"t-2.0-stray".to_owned()));
+}
+
+#[test]
+fn a_stray_that_is_damaged_keeps_its_directory_and_does_not_hold_the_journal() {
+    let disk = strays();
+    let segment = Path::new("/data/a/t-2").join(format!("{:020}.log", 0));
+    disk.open(&segment, OpenMode::READ_WRITE).unwrap().set_len(10).unwrap();
+    drop(set_aside(&disk));
+    let names = directories(&disk);
+    assert!(names.iter().any(|name| name.starts_with("t-2.") && name.ends_with("-stray")));
+}
+
+#[test]
+fn a_damaged_log_that_is_deleted_begins_again_empty() {
+    let disk = strays();
+    disk.remove_dir_all(Path::new("/data/a/t-2")).unwrap();
+    let mut run = Run::open_with(disk.clone(), another_topic());
+    let opened = run.storage.open_log(
+        partition(2),
+        "t",
+        Arc::default(),
+        Class::Client,
+        Arc::new(Nobody),
+    );
+    let error = opened.map(|log| log.end()).unwrap_err().to_string();
+    assert!(error.contains("reassign"), "{error}");
+    run.storage.delete_log(partition(2)).unwrap();
+    run.settle();
+    run.storage.flush_round();
+    assert_eq!(open_log(&run.storage, partition(2)).end(), Offset(0));
 }
