@@ -1,7 +1,8 @@
 //! Measures a Kafka-compatible broker over its wire protocol, with the machine's floors beside.
 //!
 //! Every figure is printed with the floors of the same run, so that machines can be compared:
-//! a 4 KiB append with fdatasync, and a round trip of as many bytes over loopback.
+//! a 4 KiB append with fdatasync, a round trip of as many bytes over loopback, and what several
+//! nodes that share the machine make of the two.
 
 #![allow(clippy::disallowed_methods, reason = "a program of its own, on the real machine")]
 
@@ -11,6 +12,7 @@ mod controller;
 mod failover;
 mod floors;
 mod produce;
+mod replicated;
 mod stats;
 mod topics;
 
@@ -35,6 +37,9 @@ enum Command {
         dir: PathBuf,
         #[arg(long, default_value_t = 3)]
         seconds: u64,
+        /// Also an append that so many nodes sync, which do nothing else.
+        #[arg(long, value_parser = clap::value_parser!(u8).range(2..))]
+        nodes: Option<u8>,
     },
     /// Producers that send one request at a time, each to a partition of its own.
     Produce {
@@ -90,7 +95,11 @@ enum Command {
 #[tokio::main]
 async fn main() -> Result<(), client::Failed> {
     match Arguments::parse().command {
-        Command::Floors { dir, seconds } => floors::run(&dir, Duration::from_secs(seconds)).await,
+        Command::Floors { dir, seconds, nodes } => {
+            let measured = Duration::from_secs(seconds);
+            floors::run(&dir, measured).await?;
+            nodes.map_or(Ok(()), |nodes| replicated::run(&dir, nodes.into(), measured))
+        }
         Command::Produce {
             bootstrap,
             producers,
