@@ -12,8 +12,10 @@ use tokio::sync::watch;
 
 use crate::Broker;
 use crate::coordinator_runtime::{Groups, OFFSETS_TOPIC};
+use crate::journal_room::open_holders;
 use crate::lifecycle::Lifecycle;
 use crate::replication::{Follows, Replication};
+use crate::strays::Strays;
 
 /// Starts the tasks; they end when `stop` turns true.
 pub(crate) fn spawn(
@@ -36,8 +38,10 @@ pub(crate) fn keep_room(storage: &Storage, stop: &watch::Receiver<bool>) {
 
 /// Starts the tasks that do not depend on this broker's being registered.
 pub(crate) fn serve(broker: &Arc<Broker>, stop: &watch::Receiver<bool>) {
-    tokio::spawn(until(stop.clone(), retention(Arc::clone(broker))));
-    tokio::spawn(until(stop.clone(), follow_image(Arc::clone(broker))));
+    let strays = Arc::<Strays>::default();
+    tokio::spawn(until(stop.clone(), retention(Arc::clone(broker), Arc::clone(&strays))));
+    tokio::spawn(until(stop.clone(), follow_image(Arc::clone(broker), strays)));
+    tokio::spawn(until(stop.clone(), open_holders(Arc::clone(broker))));
     tokio::spawn(until(stop.clone(), Replication::run(Arc::clone(broker))));
 }
 
@@ -59,8 +63,9 @@ async fn flush(storage: Storage) {
     }
 }
 
-/// Drops segments that are past their time or over their size.
-async fn retention(broker: Arc<Broker>) {
+/// Drops segments that are past their time or over their size, and goes on with logs that are
+/// nobody's.
+async fn retention(broker: Arc<Broker>, strays: Arc<Strays>) {
     let mut every = tokio::time::interval(broker.options.retention_check);
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -68,14 +73,15 @@ async fn retention(broker: Arc<Broker>) {
         let storage = broker.storage.clone();
         let report = chronik_env::blocking(move || storage.retention_round()).await;
         tracing::debug!(?report, "retention applied");
+        strays.try_again(&broker).await;
     }
 }
 
 /// Brings the partitions in line with each new committed image.
-async fn follow_image(broker: Arc<Broker>) {
+async fn follow_image(broker: Arc<Broker>, strays: Arc<Strays>) {
     let mut committed = broker.committed.clone();
     let mut seen = committed.borrow_and_update().image.clone();
-    set_aside_strays(&broker).await;
+    strays.set_aside(&broker).await;
     Follows::follow_all(&broker, &seen);
     while committed.changed().await.is_ok() {
         let image = committed.borrow_and_update().image.clone();
@@ -150,28 +156,4 @@ async fn delete(broker: &Arc<Broker>, tp: TopicPartition) {
     }
     // Whoever opened it meanwhile, because it came back, has a log that is gone.
     broker.partitions.close(tp);
-}
-
-/// Sets aside logs of partitions that went, or went elsewhere, while this broker was down. The image
-/// is caught up by now, so a replica that it lacks is gone.
-async fn set_aside_strays(broker: &Arc<Broker>) {
-    let me = broker.options.node_id;
-    // In this order: a log that is made meanwhile is of a partition that the image had by then.
-    for tp in broker.storage.known_logs() {
-        let is_here = {
-            let committed = broker.committed.borrow();
-            let state = committed.image.partition(tp);
-            state.is_some_and(|state| state.replicas.contains(&me))
-        };
-        if tp == TopicPartition::METADATA || is_here {
-            continue;
-        }
-        let storage = broker.storage.clone();
-        match chronik_env::blocking(move || storage.set_stray(tp)).await {
-            Ok(()) => {
-                tracing::info!(%tp, "the log of a replica that is no longer here was set aside")
-            }
-            Err(error) => tracing::error!(%tp, %error, "a stray log could not be set aside"),
-        }
-    }
 }

@@ -27,6 +27,7 @@ mod front;
 pub mod fuzzing;
 mod identity;
 mod incarnations;
+mod journal_room;
 mod latch;
 mod lifecycle;
 mod metrics;
@@ -40,6 +41,7 @@ mod replication;
 mod role;
 mod router;
 mod starting;
+mod strays;
 #[cfg(test)]
 mod testing;
 mod topic_settings;

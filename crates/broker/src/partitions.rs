@@ -110,17 +110,19 @@ impl Partitions {
         let class = if settings.internal { Class::Internal } else { Class::Client };
         let events = Arc::new(LogEvents::default());
         let listener = Arc::clone(&events) as Arc<dyn LogListener>;
-        let log =
-            self.storage.open_log(tp, &topic.name, Arc::clone(&settings.log), class, listener)?;
+        let opened =
+            self.storage.open_log(tp, &topic.name, Arc::clone(&settings.log), class, listener);
         let mut open = self.open.write();
         let Some((state, role)) = self.state(tp) else {
             drop(open);
-            // It went meanwhile, and whoever removes logs may have come before this one was open.
+            // It went meanwhile, and whoever removes logs found none while this one was opened,
+            // whether or not that was in vain.
             return match self.storage.delete_log(tp) {
                 Ok(()) | Err(LogError::Unknown(_)) => Err(unknown.into()),
                 Err(error) => Err(error.into()),
             };
         };
+        let log = opened?;
         let name = Arc::clone(&topic.name);
         let partition = Partition::new(tp, name, log, events, settings, role);
         // Whoever hands out new settings may have come before this one was in the table.

@@ -128,6 +128,9 @@ pub(crate) struct Cluster {
     nodes: BTreeMap<i32, TestNode>,
     lag_max: Duration,
     cached_bytes: usize,
+    journal_bytes: u64,
+    /// How often retention is applied by nodes that start from now on.
+    pub retention_check: Duration,
     addresses: Arc<Mutex<BTreeMap<BrokerId, Address>>>,
 }
 
@@ -154,6 +157,20 @@ impl Cluster {
 
     /// As [`Cluster::start`], with so many bytes of flushed batches kept in memory.
     pub async fn with_cache(count: i32, lag_max: Duration, cached_bytes: usize) -> Self {
+        Self::with_sizes(count, lag_max, cached_bytes, 256 << 20).await
+    }
+
+    /// As [`Cluster::start`], with journals of so many bytes.
+    pub async fn with_journal(count: i32, lag_max: Duration, journal_bytes: u64) -> Self {
+        Self::with_sizes(count, lag_max, 8 << 20, journal_bytes).await
+    }
+
+    async fn with_sizes(
+        count: i32,
+        lag_max: Duration,
+        cached_bytes: usize,
+        journal_bytes: u64,
+    ) -> Self {
         // Shown with RUST_LOG and --nocapture.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
@@ -162,6 +179,8 @@ impl Cluster {
             nodes: BTreeMap::new(),
             lag_max,
             cached_bytes,
+            journal_bytes,
+            retention_check: Duration::from_secs(3_600),
             addresses: Arc::default(),
         };
         for id in 1..=count {
@@ -179,7 +198,10 @@ impl Cluster {
         node.starts += 1;
         let rng = Rng::from_seed(u64::try_from(id).unwrap() * 1_000 + node.starts);
         let env = Env { disk: Arc::new(node.disk.clone()), clock: Arc::new(RealClock::new()), rng };
-        let options = options(id, self.lag_max, self.cached_bytes);
+        let mut options = options(id, self.lag_max, self.cached_bytes);
+        options.retention_check = self.retention_check;
+        options.journal_max_bytes = self.journal_bytes;
+        options.journal_file_bytes = u32::try_from(self.journal_bytes / 16).unwrap();
         let running = run(env, options, &self.controller, &self.addresses).await;
         self.nodes.get_mut(&id).unwrap().running = Some(running);
     }
@@ -236,6 +258,11 @@ impl Cluster {
     /// Lets the controller take a broker for alive.
     pub fn unfence(&self, id: i32) {
         unfence(&self.controller, BrokerId(id));
+    }
+
+    /// The disk of a node.
+    pub fn disk(&self, id: i32) -> &SimDisk {
+        &self.nodes.get(&id).unwrap().disk
     }
 
     pub fn broker(&self, id: i32) -> &Arc<Broker> {
@@ -381,6 +408,8 @@ async fn run(
     );
     let mut storage_options = chronik_log::Options::new(options.log_dirs.clone(), journal);
     storage_options.journal.file_bytes = options.journal_file_bytes;
+    let first = storage_options.journal.first_file_bytes;
+    storage_options.journal.first_file_bytes = first.min(options.journal_file_bytes);
     storage_options.journal.max_bytes = options.journal_max_bytes;
     storage_options.journal.reserve_bytes = options.journal_max_bytes / 4;
     storage_options.unflushed_bytes_max = options.unflushed_bytes_max;

@@ -388,6 +388,7 @@ impl Core {
             stats.facts_repeated += group.repeated;
             stats.files_begun = self.files.begun;
             stats.files_recycled = self.files.recycled;
+            stats.direct = self.files.direct.on;
         }
         let used = self.files.used();
         let tell = {

@@ -141,13 +141,14 @@ impl Shared {
             asleep: false,
             writer: None,
         };
+        let stats = Stats { direct: options.direct, ..Stats::default() };
         Self {
             options,
             disk,
             clock,
             queue: Mutex::new(queue),
             table: Mutex::new(table),
-            stats: Mutex::new(Stats::default()),
+            stats: Mutex::new(stats),
             live: Mutex::new(live),
             joins: Mutex::new(Vec::new()),
             #[cfg(chronik_sim)]

@@ -27,4 +27,6 @@ pub struct Stats {
     pub files_begun: u64,
     /// Files used again.
     pub files_recycled: u64,
+    /// Files are written past the page cache: it was asked for, and not refused yet.
+    pub direct: bool,
 }

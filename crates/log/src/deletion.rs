@@ -93,7 +93,7 @@ impl Storage {
     /// Declares a log of this broker to be nobody's: what the journal has of it is flushed, its
     /// directory gets the suffix `-stray`, and the journal forgets it. Of a damaged log only the
     /// directory is kept, as it is: while the journal remembers it, no file of the journal from
-    /// then on can go. Blocks.
+    /// then on can go. What failed may be tried again. Blocks.
     ///
     /// # Errors
     /// [`LogError::Unknown`] if nothing durable is known of it; see [`LogError`].
@@ -105,7 +105,10 @@ impl Storage {
                     %partition, %error,
                     "a log that is nobody's is damaged; what only the journal has of it is dropped"
                 );
-                self.take_for_removal(partition)?
+                let log = self.take_for_removal(partition)?;
+                // Where the next try finds it, should this one fail halfway.
+                shared.tables.write().open.insert(partition, Arc::clone(&log));
+                log
             }
             flushed => flushed?,
         };
@@ -121,8 +124,9 @@ impl Storage {
         if let Some(oldest) = written.oldest_unflushed.take() {
             shared.dirty.remove(oldest, id);
         }
-        if let Some(dir) = written.segments.dir.take() {
-            shared.retire_dir(&dir, STRAY_SUFFIX)?;
+        if let Some(dir) = &written.segments.dir {
+            shared.retire_dir(dir, STRAY_SUFFIX)?;
+            written.segments.dir = None;
         }
         let ticket = shared.submit_drop(log.class, written).map_err(LogError::NoRoom)?;
         written.tail.clear();

@@ -101,6 +101,7 @@ impl Storage {
             self.shared.flush(Purpose::Pressure, &mut report);
         }
         self.shared.admission.pump();
+        self.shared.look_for_holders();
         report
     }
 
@@ -195,7 +196,8 @@ impl Shared {
         }
     }
 
-    fn journal_is_filling(&self) -> bool {
+    /// More than half of what it may take.
+    pub(crate) fn journal_is_filling(&self) -> bool {
         self.journal.stats().used_bytes > self.options.journal.max_bytes / 2
     }
 

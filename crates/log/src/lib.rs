@@ -37,6 +37,7 @@ mod dirty;
 mod error;
 mod flush;
 mod flush_files;
+mod held;
 mod leader_epochs;
 mod log;
 mod lookup;

@@ -116,6 +116,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     current_file: AtomicU64,
     wanted: Notify,
+    pub(crate) held: Notify,
     stopping: AtomicBool,
     stopped: watch::Sender<Option<Arc<str>>>,
     locks: Mutex<Vec<Box<dyn DiskLock>>>,
@@ -212,9 +213,10 @@ impl Shared {
         written.submitted_ticket
     }
 
-    /// Wakes the flush if memory or the journal fill up, or somebody waits for room.
+    /// Wakes the flush if memory or the journal fill up, or somebody waits for room: then even
+    /// if there is nothing to flush, for the journal may wait for logs to be opened.
     pub(crate) fn feel_pressure(&self) {
-        if self.under_pressure() {
+        if self.under_pressure() || self.admission.is_contended() {
             self.want_round();
         }
     }
@@ -535,6 +537,7 @@ impl Prepared {
             counters: Counters::default(),
             current_file: AtomicU64::new(0),
             wanted: Notify::new(),
+            held: Notify::new(),
             stopping: AtomicBool::new(false),
             stopped: watch::channel(None).0,
             locks: Mutex::new(locks),

@@ -6,8 +6,12 @@
 use std::io::IoSlice;
 use std::path::Path;
 use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::Duration;
 
-use chronik_env::{CrashKind, Disk as _, Env, ManualClock, OpenMode, Rng, SimDisk};
+use chronik_env::{
+    CallKind, CrashKind, Disk as _, Env, Fault, ManualClock, OpenMode, Rng, SimDisk,
+};
 use chronik_journal::{Class, Core, Step};
 use chronik_log::{
     Completions, Log, LogConfig, LogListener, Options, Origin, Read, ReadLimit, Storage,
@@ -15,10 +19,12 @@ use chronik_log::{
 use chronik_protocol::batch::{BatchBuilder, TimestampType};
 use chronik_protocol::validate::{BatchRules, TopicCompression, ValidBatch, validate_batch};
 use chronik_types::{
-    BrokerId, DirectoryId, LeaderEpoch, Offset, Timestamp, TopicId, TopicPartition, Uuid,
+    BrokerId, DirectoryId, LeaderEpoch, Monotonic, Offset, Timestamp, TopicId, TopicPartition, Uuid,
 };
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+const EIO: i32 = 5;
 
 struct Nobody;
 
@@ -40,21 +46,18 @@ impl Run {
 
     /// With the log of this partition open, and what was there of others parked.
     fn open_with(disk: SimDisk, opened: TopicPartition) -> Self {
+        Self::open_flushing(disk, opened, 64 << 10)
+    }
+
+    /// As [`Run::open_with`]; less than `small` bytes of a log are copied rather than flushed.
+    fn open_flushing(disk: SimDisk, opened: TopicPartition, small: usize) -> Self {
         let env = Env {
             disk: Arc::new(disk),
             clock: Arc::new(ManualClock::new(NOW)),
             rng: Rng::from_seed(1),
         };
-        let ids = (Uuid([1; 16]), BrokerId(1), DirectoryId(Uuid([2; 16])));
-        let mut journal =
-            chronik_journal::Options::new("/data/journal".into(), ids.0, ids.1, ids.2);
-        journal.file_bytes = 64 << 10;
-        journal.first_file_bytes = 64 << 10;
-        journal.max_bytes = 512 << 10;
-        journal.group_bytes_max = 16 << 10;
-        journal.reserve_bytes = 64 << 10;
-        journal.free_bytes_floor = 0;
-        let options = Options::new(vec!["/data/a".into()], journal);
+        let mut options = Options::new(vec!["/data/a".into()], journal_options());
+        options.flush_small_bytes = small;
         let (storage, completions, _, core) = Storage::open_stepped(env, options).unwrap();
         let log = open_log(&storage, opened);
         Self { storage, completions, core, log }
@@ -88,6 +91,21 @@ impl Run {
         }
     }
 
+    /// Writes until the journal is more than half full, and so late that only what nobody flushes
+    /// can be what holds it.
+    fn fill_half(&mut self) {
+        while self.storage.stats().journal.used_bytes <= (512 << 10) / 2 + (64 << 10) {
+            self.append();
+            self.storage.flush_round();
+            self.settle();
+        }
+    }
+
+    /// Whether the storage tells that logs which are not open hold the journal.
+    fn is_told(&self) -> bool {
+        is_ready(self.storage.journal_held())
+    }
+
     /// The offset after what is read.
     fn read(&self, from: Offset) -> Result<Offset, String> {
         let limit = ReadLimit { max_bytes: 1 << 16, end: self.log.end(), at_least_one: true };
@@ -100,6 +118,22 @@ impl Run {
     }
 }
 
+fn journal_options() -> chronik_journal::Options {
+    let ids = (Uuid([1; 16]), BrokerId(1), DirectoryId(Uuid([2; 16])));
+    let mut journal = chronik_journal::Options::new("/data/journal".into(), ids.0, ids.1, ids.2);
+    journal.file_bytes = 64 << 10;
+    journal.first_file_bytes = 64 << 10;
+    journal.max_bytes = 512 << 10;
+    journal.group_bytes_max = 16 << 10;
+    journal.reserve_bytes = 64 << 10;
+    journal.free_bytes_floor = 0;
+    journal
+}
+
+fn is_ready(future: impl Future) -> bool {
+    std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+}
+
 fn partition(partition: i32) -> TopicPartition {
     TopicPartition { topic_id: TopicId(Uuid([7; 16])), partition }
 }
@@ -109,6 +143,10 @@ fn another_topic() -> TopicPartition {
 }
 
 fn open_log(storage: &Storage, partition: TopicPartition) -> Arc<Log> {
+    open_log_as(Class::Client, storage, partition)
+}
+
+fn open_log_as(class: Class, storage: &Storage, partition: TopicPartition) -> Arc<Log> {
     let config = LogConfig {
         segment_bytes: 1_200,
         index_interval_bytes: 200,
@@ -117,7 +155,7 @@ fn open_log(storage: &Storage, partition: TopicPartition) -> Arc<Log> {
     };
     let listener = Arc::new(Nobody);
     let topic = if partition == another_topic() { "u" } else { "t" };
-    storage.open_log(partition, topic, Arc::new(config), Class::Client, listener).unwrap()
+    storage.open_log(partition, topic, Arc::new(config), class, listener).unwrap()
 }
 
 fn batch() -> ValidBatch {
@@ -250,17 +288,118 @@ fn a_damaged_log_that_is_deleted_begins_again_empty() {
     let disk = strays();
     disk.remove_dir_all(Path::new("/data/a/t-2")).unwrap();
     let mut run = Run::open_with(disk.clone(), another_topic());
-    let opened = run.storage.open_log(
-        partition(2),
-        "t",
-        Arc::default(),
-        Class::Client,
-        Arc::new(Nobody),
-    );
+    let opened =
+        run.storage.open_log(partition(2), "t", Arc::default(), Class::Client, Arc::new(Nobody));
     let error = opened.map(|log| log.end()).unwrap_err().to_string();
     assert!(error.contains("reassign"), "{error}");
     run.storage.delete_log(partition(2)).unwrap();
     run.settle();
     run.storage.flush_round();
     assert_eq!(open_log(&run.storage, partition(2)).end(), Offset(0));
+}
+
+/// Partition 2, which nobody has opened, has filled half the journal.
+fn held(disk: &SimDisk) -> Run {
+    let mut run = Run::open_with(disk.clone(), another_topic());
+    // Of no account: it is in the journal, but holds nothing that partition 2 does not.
+    run.storage.delete_log(partition(1)).unwrap();
+    run.settle();
+    run.storage.flush_round();
+    assert_eq!(run.storage.journal_holders(), [], "the journal is nearly empty");
+    assert!(!run.is_told());
+    run.fill_half();
+    assert_eq!(run.storage.journal_holders(), [partition(2)]);
+    assert!(run.is_told());
+    run
+}
+
+#[test]
+fn a_log_that_nobody_has_opened_is_named_as_what_holds_the_journal_until_it_is_opened() {
+    let mut run = held(&strays());
+    let idle = open_log(&run.storage, partition(2));
+    assert_eq!(run.storage.journal_holders(), []);
+    run.fill_the_journal();
+    assert_eq!(idle.end(), Offset(2));
+}
+
+/// Logs that have filled the journal, one after the other, beyond what is for clients.
+fn idle_logs_and_no_room() -> SimDisk {
+    let disk = SimDisk::new(1);
+    let mut run = Run::open(disk.clone());
+    for at in 1.. {
+        let class = Class::Metadata;
+        let log = open_log_as(class, &run.storage, partition(at));
+        for _ in 0..16 {
+            let Some(mut permit) = run.storage.try_admit(class, 4_096) else {
+                disk.crash(CrashKind::Process);
+                return disk;
+            };
+            log.append_as_leader(&mut permit, batch(), LeaderEpoch(0), Origin::Client).unwrap();
+            run.settle();
+        }
+    }
+    disk
+}
+
+#[tokio::test]
+async fn for_whoever_waits_one_idle_log_after_the_other_is_opened() {
+    // What is copied stays to be flushed, and that alone wakes the next round.
+    let mut run = Run::open_flushing(idle_logs_and_no_room(), another_topic(), 0);
+    let storage = run.storage.clone();
+    let deadline = Monotonic::default().after(Duration::from_secs(3_600));
+    let mut admitted = std::pin::pin!(storage.admit(Class::Client, 4_096, deadline));
+    let mut opened = 0;
+    while !is_ready(admitted.as_mut()) {
+        assert!(is_ready(storage.flush_wanted()), "nobody looks for room after {opened} logs");
+        storage.flush_round();
+        if run.is_told() {
+            for partition in storage.journal_holders() {
+                open_log(&storage, partition);
+                opened += 1;
+            }
+        }
+        run.settle();
+    }
+    assert!(opened > 1, "{opened} was enough");
+}
+
+#[test]
+fn a_damaged_log_holds_the_journal_until_it_is_deleted() {
+    let disk = strays();
+    disk.remove_dir_all(Path::new("/data/a/t-2")).unwrap();
+    let mut run = held(&disk);
+    let again = || {
+        let (config, listener) = (Arc::default(), Arc::new(Nobody));
+        run.storage.open_log(partition(2), "t", config, Class::Client, listener)
+    };
+    assert!(again().is_err());
+    assert_eq!(run.storage.journal_holders(), [partition(2)], "it is kept");
+    run.storage.delete_log(partition(2)).unwrap();
+    run.settle();
+    assert_eq!(run.storage.journal_holders(), []);
+    run.fill_the_journal();
+}
+
+#[test]
+fn a_stray_that_could_not_be_renamed_is_set_aside_by_another_try() {
+    for damaged in [false, true] {
+        let disk = strays();
+        if damaged {
+            let segment = Path::new("/data/a/t-2").join(format!("{:020}.log", 0));
+            disk.open(&segment, OpenMode::READ_WRITE).unwrap().set_len(10).unwrap();
+        }
+        let mut run = Run::open_with(disk.clone(), another_topic());
+        disk.fault_nth(CallKind::Rename, 1, Fault::Fail(EIO));
+        run.storage.set_stray(partition(2)).unwrap_err();
+        assert!(directories(&disk).contains(&"t-2".to_owned()), "damaged: {damaged}");
+        run.storage.set_stray(partition(2)).unwrap();
+        run.storage.set_stray(partition(1)).unwrap();
+        run.settle();
+        run.fill_the_journal();
+        let names = directories(&disk);
+        let is_stray = |name: &String| name.starts_with("t-2.") && name.ends_with("-stray");
+        assert!(names.iter().any(is_stray), "damaged: {damaged}, {names:?}");
+        assert!(!names.contains(&"t-2".to_owned()), "damaged: {damaged}, {names:?}");
+        assert_eq!(run.storage.known_logs(), [another_topic()]);
+    }
 }

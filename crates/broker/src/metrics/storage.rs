@@ -57,6 +57,12 @@ impl Collector for StorageMetrics {
         for (name, help, value) in gauges {
             gauge(&mut encoder, name, help, Some(&Unit::Bytes), value)?;
         }
+        let help = "Whether journal files are written past the page cache";
+        gauge(&mut encoder, "journal_direct_io", help, None, u64::from(journal.direct))?;
+        let help = "Logs that cannot be flushed, not being open, and keep a journal that is more than \
+                    half full from dropping its oldest file";
+        let holders = bytes(self.storage.journal_holders().len());
+        gauge(&mut encoder, "journal_held_by_unopened_logs", help, None, holders)?;
         gauge(&mut encoder, "open_logs", "Logs that are open", None, bytes(stats.open_logs))?;
         let help = "Logs with records that no segment has yet";
         gauge(&mut encoder, "dirty_logs", help, None, bytes(stats.dirty_logs))
