@@ -9,11 +9,13 @@
 //! **Invariants**
 //! - A broker says that it is caught up only once its own image has its registration and all that
 //!   it knew to be committed before it was started.
-//! - Waiting for the quorum at a start has no end: there is nothing else to do. Stopping has one,
-//!   because what was acknowledged is on disk.
+//! - Waiting for the quorum at a start has no end: there is nothing else to do.
 //! - Another controller is told at once that this broker lives: it knows of nobody yet.
 //!
-//! **Not here:** what the controller makes of it (`chronik-controller`'s `broker_lifecycle`).
+//! **Not here:** how it stops (`retirement`); what the controller makes of it
+//! (`chronik-controller`'s `broker_lifecycle`).
+
+mod retirement;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,8 +40,6 @@ use crate::options::Options;
 const SAY_EVERY: Duration = Duration::from_secs(10);
 /// How long to wait before something that was refused for now is tried again.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
-/// Between two questions whether this broker may stop.
-const ASK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The controller refuses this broker, and will go on doing so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -275,56 +275,6 @@ impl Lifecycle {
         let every = self.options.cluster.heartbeat_interval;
         let found = tokio::time::timeout(every, another).await;
         found.unwrap_or_else(|_| self.metadata.leadership())
-    }
-
-    /// Hands over what this broker leads, then the leadership of the quorum, if there is anybody
-    /// to hand over to before `deadline`.
-    pub async fn retire(&self, deadline: Monotonic) {
-        self.retiring.send_replace(true);
-        if self.has_controller() {
-            let left = deadline.since(self.env.clock.monotonic());
-            let handed_over = tokio::time::timeout(left, self.hand_over()).await;
-            if !matches!(handed_over, Ok(true)) {
-                tracing::warn!("this broker stops before the controller has let it go");
-            }
-        }
-        let leads = self.metadata.leads(self.metadata.leadership());
-        let others_vote = self
-            .metadata
-            .members()
-            .iter()
-            .any(|member| member.voter && member.node_id != self.options.node_id);
-        // Later than this the others elect somebody by themselves.
-        let election = self.env.clock.monotonic().after(self.options.election.election_max);
-        if leads
-            && others_vote
-            && let Err(error) = self.metadata.transfer_leadership(deadline.min(election)).await
-        {
-            tracing::warn!(%error, "the leadership of the metadata quorum was not handed over");
-        }
-    }
-
-    /// Whether there is a controller that could answer.
-    fn has_controller(&self) -> bool {
-        let leadership = self.metadata.leadership();
-        let registered = self.controller.broker_epoch().borrow().is_some();
-        let leads = self.metadata.leads(leadership);
-        let lease = *self.metadata.lease().borrow();
-        registered && leadership.leader.is_some() && (!leads || lease.held)
-    }
-
-    /// Whether the controller has let this broker go.
-    async fn hand_over(&self) -> bool {
-        loop {
-            match self.heartbeat(true).await {
-                Ok(reply) if reply.should_shut_down => return true,
-                Ok(_) => tokio::time::sleep(ASK_AGAIN).await,
-                Err(error) => {
-                    tracing::debug!(%error, "no answer to the wish to stop");
-                    return false;
-                }
-            }
-        }
     }
 }
 

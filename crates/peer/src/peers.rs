@@ -1,9 +1,9 @@
 //! This node's end of every connection to and from other nodes.
 
-use std::{collections::BTreeMap, fmt, future::Future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, future::Future, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use chronik_env::{Clock, Env, Rng};
+use chronik_env::{Clock, Env, Rng, net::TcpStream};
 use chronik_types::{BrokerId, DirectoryId, Monotonic};
 use parking_lot::Mutex;
 use tokio::{
@@ -184,6 +184,18 @@ impl Peers {
         match timeout(self.patience(deadline), answer).await {
             Ok(answer) => Ok((welcome.identity, answer?)),
             Err(_) => Err(call.timed_out()),
+        }
+    }
+
+    /// Whether anybody listens where `node` should; `None` when that cannot be told within
+    /// `patience`. Says nothing to whoever is there.
+    pub async fn listens(&self, node: BrokerId, patience: Duration) -> Option<bool> {
+        let address = self.inner.nodes.lock().get(&node)?.address.borrow().clone();
+        let connecting = TcpStream::connect((address.host.as_str(), address.port));
+        match timeout(patience, connecting).await {
+            Ok(Ok(_)) => Some(true),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Some(false),
+            Ok(Err(_)) | Err(_) => None,
         }
     }
 

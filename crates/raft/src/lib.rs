@@ -9,6 +9,7 @@
 //! releasing answers (`chronik-broker`).
 
 mod appended_at;
+mod attendance;
 pub mod bootstrap;
 mod bugs;
 mod endpoint;
@@ -38,6 +39,7 @@ mod transfer;
 mod type_config;
 mod vote_codec;
 
+pub use attendance::Gone;
 pub use gate::{Gate, Lease};
 pub use last_leader::LastHeard;
 pub use log_store::VoteCounts;
@@ -47,4 +49,5 @@ pub use proposal::{AppliedHere, LeaderSynced, ProposeError, Proposed};
 pub use quorum::{FollowerLag, QuorumMember};
 pub use settings::{ElectionTimes, InvalidSettings, LogKept};
 pub use state_machine::Committed;
+pub use transfer::TransferError;
 pub use type_config::Member;

@@ -11,6 +11,8 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
+
 use chronik_protocol::messages::*;
 use support::{Cluster, Node, multi_threaded};
 
@@ -117,6 +119,28 @@ fn another_node_controls_when_the_controller_stops_and_it_comes_back_as_one_of_t
         }
         assert_eq!(brokers, [1, 2, 3]);
         cluster.stop().await;
+    });
+}
+
+#[test]
+fn a_cluster_that_stops_waits_for_nobody_who_stops_too() {
+    // A node that waits for others to take over does so for 5 s.
+    let prompt = Duration::from_secs(4);
+    multi_threaded(async {
+        let mut cluster = Cluster::start(3, &[]).await;
+        created(cluster.node(1), "one-by-one").await;
+        for id in 1..=3 {
+            let begun = Instant::now();
+            cluster.stop_node(id).await;
+            assert!(begun.elapsed() < prompt, "node {id} took {:?}", begun.elapsed());
+        }
+        for round in 0..4 {
+            let cluster = Cluster::start(3, &[]).await;
+            created(cluster.node(1), "all-at-once").await;
+            let begun = Instant::now();
+            cluster.stop().await;
+            assert!(begun.elapsed() < prompt, "round {round} took {:?}", begun.elapsed());
+        }
     });
 }
 

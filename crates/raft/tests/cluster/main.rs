@@ -11,7 +11,7 @@ mod harness;
 
 use std::time::{Duration, Instant};
 
-use chronik_raft::{LogKept, Member, MembershipError, MetadataNode};
+use chronik_raft::{LogKept, Member, MembershipError, MetadataNode, TransferError};
 use chronik_types::{BrokerId, Monotonic};
 use harness::{Cluster, Proposer, eventually};
 
@@ -84,7 +84,7 @@ fn leadership_is_handed_over() {
     let (old, epoch) = (cluster.leader_id(), first.gate().epoch);
     assert_eq!(first.succeeded(epoch), None, "nobody led before");
     let begun = Instant::now();
-    cluster.run(first.transfer_leadership(Monotonic(Duration::MAX))).unwrap();
+    cluster.run(first.transfer_leadership(|_| true, Monotonic(Duration::MAX))).unwrap();
     let second = cluster.leader();
     assert!(begun.elapsed() < Duration::from_millis(1_500), "it took {:?}", begun.elapsed());
     assert_ne!(second.leadership().leader, Some(BrokerId(old)));
@@ -94,6 +94,45 @@ fn leadership_is_handed_over() {
     assert_eq!(heard.map(|heard| heard.leader), Some(BrokerId(old)));
     assert_eq!(second.succeeded(second.gate().epoch), None);
     cluster.settle();
+}
+
+#[test]
+fn leadership_goes_to_a_voter_that_serves_on() {
+    let cluster = Cluster::started(7, 3, 0);
+    for _ in 0..3 {
+        let leader = cluster.leader();
+        cluster.settle();
+        // The one that would come last.
+        let stays = (1..=3).rev().find(|id| *id != cluster.leader_id()).map(BrokerId).unwrap();
+        let serves_on = |id| id == stays;
+        cluster.run(leader.transfer_leadership(serves_on, Monotonic(Duration::MAX))).unwrap();
+        assert_eq!(cluster.leader().leadership().leader, Some(stays));
+    }
+    let leader = cluster.leader();
+    let epoch = leader.gate().epoch;
+    let nobody = cluster.run(leader.transfer_leadership(|_| false, Monotonic(Duration::MAX)));
+    assert_eq!(nobody, Err(TransferError::NoHeir));
+    // It leads on, and takes changes.
+    cluster.run(Proposer::new(leader.clone()).applied(10));
+    assert_eq!(leader.gate().epoch, epoch);
+}
+
+#[test]
+fn an_heir_that_has_gone_is_not_waited_for() {
+    let mut cluster = Cluster::started(8, 3, 0);
+    let first = cluster.leader();
+    cluster.settle();
+    let old = cluster.leader_id();
+    let others: Vec<i32> = (1..=3).filter(|id| *id != old).collect();
+    let [gone, stays] = others[..] else { panic!("two others") };
+    cluster.host(gone).cut();
+    cluster.run(first.transfer_leadership(|_| true, Monotonic(Duration::MAX))).unwrap();
+    let second = cluster.leader();
+    assert_eq!(second.leadership().leader, Some(BrokerId(stays)));
+    // Now nobody is left to take over; without a deadline, only knowing that ends the wait.
+    cluster.host(old).cut();
+    let nobody = cluster.run(second.transfer_leadership(|_| true, Monotonic(Duration::MAX)));
+    assert_eq!(nobody, Err(TransferError::NoHeir));
 }
 
 #[test]
