@@ -317,4 +317,4 @@ pub(crate) fn unregister(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -102,12 +102,12 @@ impl LeaderGate {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::request::{AlterConfigs, CreatePartitions, CreateTopics, DeleteTopics};
 
     #[test]
-    fn only_topics_come_and_go_on_the_leaders_sync_and_only_if_asked_for() {
+    pub(crate) fn only_topics_come_and_go_on_the_leaders_sync_and_only_if_asked_for() {
         let fast = [
             Request::CreateTopics(CreateTopics::default()),
             Request::CreatePartitions(CreatePartitions::default()),

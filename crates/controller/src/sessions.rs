@@ -111,7 +111,7 @@ impl Sessions {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use chronik_metadata::record::{Change, RegisterBroker};
 
     use super::*;
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_controller_that_was_paused_fences_nobody() {
+    pub(crate) fn a_controller_that_was_paused_fences_nobody() {
         let mut sessions = Sessions::new(TIMEOUT, at(0));
         sessions.touch(BrokerId(1), BrokerEpoch(0), at(1));
         sessions.observe(at(100));

@@ -266,4 +266,4 @@ fn set_config(configs: &mut Arc<crate::ConfigMap>, record: &record::Config) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -21,6 +21,15 @@ pub fn is(bug: &str) -> bool {
     PLANTED.get() == Some(bug)
 }
 
+/// Whether a test fails with this bug planted: one that cannot fail proves nothing.
+#[must_use]
+pub fn is_seen_by(bug: &'static str, test: impl FnOnce() + std::panic::UnwindSafe) -> bool {
+    plant(Some(bug));
+    let outcome = std::panic::catch_unwind(test);
+    plant(None);
+    outcome.is_err()
+}
+
 /// Defines a function for each bug that says whether it is planted.
 #[macro_export]
 macro_rules! planted_bugs {

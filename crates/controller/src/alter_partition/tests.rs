@@ -64,7 +64,7 @@ fn the_set_as_it_is_moves_the_partition_epoch() {
 }
 
 #[test]
-fn what_a_leader_must_not_propose_is_refused() {
+pub(crate) fn what_a_leader_must_not_propose_is_refused() {
     let mut cluster = Cluster::of(3);
     let partition = cluster.create_on(1, &[1, 2]);
     let mut refused = |leader, edit: fn(&mut AlterPartitionData)| {

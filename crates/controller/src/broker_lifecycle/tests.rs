@@ -108,7 +108,7 @@ fn a_lossy_restart_gives_single_replicas_a_new_epoch_before_they_serve() {
 }
 
 #[test]
-fn storage_is_intact_only_on_the_same_disk_that_knows_the_registered_incarnation() {
+pub(crate) fn storage_is_intact_only_on_the_same_disk_that_knows_the_registered_incarnation() {
     let storage = |edit: fn(&mut RegisterBroker)| {
         let mut cluster = Cluster::of(1);
         let mut registration = cluster.registration(1);
@@ -122,7 +122,7 @@ fn storage_is_intact_only_on_the_same_disk_that_knows_the_registered_incarnation
 }
 
 #[test]
-fn a_new_incarnation_leads_nothing_in_an_old_epoch() {
+pub(crate) fn a_new_incarnation_leads_nothing_in_an_old_epoch() {
     let mut cluster = Cluster::of(3);
     let partition = cluster.create_on(1, &[1, 2, 3]);
     let registration = cluster.registration(1);

@@ -15,7 +15,7 @@ fn batch(term: u64, sequence: u64, follows: u64) -> MetadataBatch {
 }
 
 #[test]
-fn a_batch_applies_only_on_top_of_the_one_it_was_made_on() {
+pub(crate) fn a_batch_applies_only_on_top_of_the_one_it_was_made_on() {
     let mut image = Image::default();
     let mut apply = |term, sequence, follows| {
         image.apply_batch(&batch(term, sequence, follows)).unwrap() == BatchOutcome::Applied

@@ -29,4 +29,4 @@ pub use exchange::{Answers, BootstrapError, Newcomer, join, local_state};
 pub(crate) use wire::probed;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -158,7 +158,7 @@ fn however_nodes_start_crash_and_lose_a_disk_there_is_one_cluster() {
 }
 
 #[test]
-fn an_empty_directory_beside_a_member_is_an_observer() {
+pub(crate) fn an_empty_directory_beside_a_member_is_an_observer() {
     let voters: Vec<Voter> =
         (1..=3).map(|id| Voter { node_id: BrokerId(id), endpoint: String::new() }).collect();
     let cluster = Uuid([9; 16]);

@@ -3,6 +3,6 @@
 
 mod conflicting_snapshot;
 mod durable_files;
-mod log_model;
+pub(crate) mod log_model;
 mod storage_suite;
 mod support;
