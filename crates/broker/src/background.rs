@@ -83,6 +83,7 @@ async fn follow_image(broker: Arc<Broker>, strays: Arc<Strays>) {
     let mut seen = committed.borrow_and_update().image.clone();
     strays.set_aside(&broker).await;
     Follows::follow_all(&broker, &seen);
+    Replication::image_followed(&broker);
     while committed.changed().await.is_ok() {
         let image = committed.borrow_and_update().image.clone();
         let changes = chronik_metadata::delta(&seen, &image);

@@ -101,6 +101,17 @@ impl Replication {
         tokio::join!(lag_timers::run(Arc::clone(&broker)), isr_changes::run(broker));
     }
 
+    /// Changes of the committed image are told of from here on. Followers that came before it had
+    /// caught up after a start may wait for a change that it has had since.
+    pub fn image_followed(broker: &Broker) {
+        for session in broker.replication.leading.sessions() {
+            session.image_followed();
+            if broker.committed.borrow().image.is_active(session.follower) {
+                Self::follower_active(broker, session.follower);
+            }
+        }
+    }
+
     /// The committed image has another state of this partition, led by `old_leader` before.
     pub fn image_changed(broker: &Arc<Broker>, tp: TopicPartition, old_leader: Option<BrokerId>) {
         let this = &broker.replication;

@@ -166,6 +166,14 @@ impl FollowerSession {
         }
     }
 
+    /// The image is followed from now on. What it became before has not been told of.
+    pub fn image_followed(&self) {
+        let mut state = self.state.lock();
+        let State { waiting, retrying, .. } = &mut *state;
+        retrying.extend(std::mem::take(waiting).into_values());
+        self.retry.notify_one();
+    }
+
     /// Subscriptions that may be allowed now.
     pub async fn retried(&self) -> Vec<PartitionSubscribe> {
         loop {

@@ -145,6 +145,14 @@ pub fn script(rng: &Rng, nodes: u64, clients: u64, chaos: Duration) -> Script {
         script.push((millis(at), Fault::Cut { from: from.clone(), to: to.clone(), both }));
         script.push((millis(at + between(rng, 100, 6_000)), Fault::Mend { from, to }));
     });
+    class("alone", &mut |rng, at, script| {
+        // Clients go on reaching a node that the others do not.
+        let alone = pick(rng);
+        let from = vec![Host::Node(alone)];
+        let to: Vec<Host> = (1..=nodes).filter(|node| *node != alone).map(Host::Node).collect();
+        script.push((millis(at), Fault::Cut { from: from.clone(), to: to.clone(), both: true }));
+        script.push((millis(at + between(rng, 100, 6_000)), Fault::Mend { from, to }));
+    });
     class("hold", &mut |rng, at, script| {
         let (from, to) = sides(rng);
         script.push((millis(at), Fault::Hold { from: from.clone(), to: to.clone() }));

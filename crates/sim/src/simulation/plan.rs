@@ -24,8 +24,8 @@ pub struct Plan {
     pub client_hosts: u64,
     pub consumers: u64,
     pub committers: u64,
-    /// Whether topics come and go while the faults are on.
-    pub admin: bool,
+    /// Operators whose topics come and go while the faults are on.
+    pub admins: Vec<AdminPlan>,
     /// Whether voters come and go meanwhile.
     pub voter_changes: bool,
     /// How long a message takes, at least and at most.
@@ -56,6 +56,17 @@ pub struct ProducerPlan {
     pub pause: Duration,
     pub records_max: u64,
     pub value_bytes_max: u64,
+}
+
+/// An operator who creates and deletes topics.
+#[derive(Clone, Copy, Debug)]
+pub struct AdminPlan {
+    /// Between two requests, on average.
+    pub pause: Duration,
+    /// Topics at once, at most.
+    pub topics_max: usize,
+    /// Whether there is hardly a pause.
+    pub is_hasty: bool,
 }
 
 /// The number of these acks on the wire.
@@ -110,7 +121,7 @@ impl Plan {
             client_hosts,
             consumers: between(&rng, 1, 2),
             committers: rng.below(3),
-            admin: rng.chance(0.7),
+            admins: admins(&rng),
             voter_changes,
             network: (
                 Duration::from_micros(rng.below(500)),
@@ -191,6 +202,21 @@ fn producer(rng: &Rng) -> ProducerPlan {
         records_max: between(rng, 1, 12),
         value_bytes_max: between(rng, 0, 2_000),
     }
+}
+
+/// One who takes his time, if any; now and then several in a hurry, so that metadata are on their
+/// way whenever something goes wrong.
+fn admins(rng: &Rng) -> Vec<AdminPlan> {
+    let one = rng.chance(0.7);
+    let rng = rng.fork("admins");
+    let is_hasty = rng.chance(0.15);
+    let (count, fastest, slowest) = if is_hasty { (3, 10, 80) } else { (1, 150, 1_500) };
+    let plan = |_| AdminPlan {
+        pause: Duration::from_millis(between(&rng, fastest, slowest)),
+        topics_max: 12,
+        is_hasty,
+    };
+    (0..if one { count } else { 0 }).map(plan).collect()
 }
 
 /// Sizes so small that everything that happens at their limits happens often: smaller than what

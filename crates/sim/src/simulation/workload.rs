@@ -84,8 +84,11 @@ pub async fn run(stage: Rc<Stage>, rng: Rng, host: u64) -> turmoil::Result {
         let name = format!("committer-{number}");
         tokio::task::spawn_local(committer::run(Rc::clone(&stage), rng.fork(&name), name));
     }
-    if stage.plan.admin && host == hosts - 1 {
-        tokio::task::spawn_local(admin::run(Rc::clone(&stage), rng.fork("admin")));
+    for (number, plan) in stage.plan.admins.iter().enumerate() {
+        if host == hosts - 1 {
+            let name = format!("admin-{number}");
+            tokio::task::spawn_local(admin::run(Rc::clone(&stage), rng.fork(&name), name, *plan));
+        }
     }
     if stage.plan.voter_changes && host == 0 {
         tokio::task::spawn_local(voters::run(Rc::clone(&stage), rng.fork("voters")));

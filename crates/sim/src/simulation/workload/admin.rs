@@ -11,10 +11,10 @@ use chronik_protocol::messages::{
 };
 use chronik_types::{ErrorCode, Uuid};
 
-use super::{Stage, note, pause};
+use super::{Phase, Stage, note, pause};
 use crate::simulation::cluster::Cluster;
 use crate::simulation::history::Topic;
-use crate::simulation::plan::{TopicPlan, between};
+use crate::simulation::plan::{AdminPlan, TopicPlan, between};
 use crate::simulation::trace;
 
 /// How long the controller may take.
@@ -72,7 +72,7 @@ pub async fn create(stage: &Stage, cluster: &mut Cluster, who: &str, plan: &Topi
     }
 }
 
-async fn delete(stage: &Stage, cluster: &mut Cluster, id: Uuid) {
+async fn delete(stage: &Stage, cluster: &mut Cluster, who: &str, id: Uuid) {
     const VERSION: i16 = 6;
     if let Some(topic) = stage.history.topics.borrow_mut().get_mut(&id) {
         topic.delete_sent = true;
@@ -84,14 +84,14 @@ async fn delete(stage: &Stage, cluster: &mut Cluster, id: Uuid) {
     };
     let node = cluster.any_node();
     let Ok(frame) = cluster.call(node, VERSION, &request, PATIENCE).await else {
-        note("admin", format_args!("deletes {id} at {node}: no answer"));
+        note(who, format_args!("deletes {id} at {node}: no answer"));
         return;
     };
     let (_, response) = decode_response::<DeleteTopicsRequest<'_>>(&frame, VERSION)
         .expect("an answer to DeleteTopics can be read");
     let result = response.responses.first().expect("one topic was named");
     let code = ErrorCode::from_code(result.error_code).unwrap_or(ErrorCode::UnknownServerError);
-    note("admin", format_args!("deletes {id} at {node}: {code}"));
+    note(who, format_args!("deletes {id} at {node}: {code}"));
     if code == ErrorCode::None
         && let Some(topic) = stage.history.topics.borrow_mut().get_mut(&id)
     {
@@ -100,31 +100,34 @@ async fn delete(stage: &Stage, cluster: &mut Cluster, id: Uuid) {
     }
 }
 
-pub async fn run(stage: Rc<Stage>, rng: Rng) {
-    let mut cluster = stage.client(&rng, "admin");
-    let mean = Duration::from_millis(between(&rng, 150, 1_500));
+pub async fn run(stage: Rc<Stage>, rng: Rng, who: String, admin: AdminPlan) {
+    let mut cluster = stage.client(&rng, &who);
     let replication = stage.plan.nodes.min(3);
     let mut number = 0;
     let mut own: Vec<Uuid> = Vec::new();
-    while stage.works() {
-        pause(&rng, mean).await;
-        if rng.chance(0.4) && !own.is_empty() {
+    // Who is in a hurry would never leave a moment in which every topic that is there can be tried.
+    let lasts = |phase| if admin.is_hasty { phase < Phase::Healing } else { stage.works() };
+    while lasts(stage.phase.get()) {
+        pause(&rng, admin.pause).await;
+        if own.len() >= admin.topics_max || rng.chance(0.4) && !own.is_empty() {
             let id = own.swap_remove(rng.below(own.len() as u64) as usize);
-            delete(&stage, &mut cluster, id).await;
+            delete(&stage, &mut cluster, &who, id).await;
             continue;
         }
         // Some names are used again.
         number = if rng.chance(0.3) { number } else { number + 1 };
         let plan = TopicPlan {
-            name: format!("dynamic-{number}"),
+            name: format!("{who}-{number}"),
             partitions: between(&rng, 1, 3) as i32,
             replication: replication as i16,
             min_isr: if stage.plan.wipes() { 2 } else { 1 },
         };
         let before: Vec<_> = stage.history.topics.borrow().keys().copied().collect();
-        if create(&stage, &mut cluster, "admin", &plan).await == Created::Yes {
+        if create(&stage, &mut cluster, &who, &plan).await == Created::Yes {
             let topics = stage.history.topics.borrow();
-            own.extend(topics.keys().filter(|id| !before.contains(id)));
+            let new =
+                topics.iter().filter(|(id, topic)| !before.contains(id) && topic.name == plan.name);
+            own.extend(new.map(|(id, _)| *id));
         }
     }
 }
