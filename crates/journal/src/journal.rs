@@ -7,6 +7,7 @@ use chronik_types::TopicPartition;
 
 use crate::crc::crc32c;
 use crate::entry;
+use crate::frame::BLOCK_BYTES;
 use crate::shared::{Content, Phase, Shared};
 use crate::{Class, LogId, Record, Refused, Reservation, Stats};
 
@@ -72,6 +73,13 @@ impl Journal {
             "a submission of {bytes} bytes does not fit in half a journal file"
         );
         self.shared.submit(class, log, Content::Records(records), reservation.into_cost())
+    }
+
+    /// The most bytes of batches that one submission may have, and so one reservation.
+    #[must_use]
+    pub fn batch_bytes_max(&self) -> usize {
+        let bytes = self.shared.submission_bytes_max().saturating_sub(u64::from(BLOCK_BYTES));
+        usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 
     /// Queues a vote, before or after the records of the metadata log as they are submitted.

@@ -386,6 +386,12 @@ impl Storage {
         self.shared.tables.read().open.get(&partition).map(Arc::clone)
     }
 
+    /// The most bytes of batches that can be appended at once; more is never admitted.
+    #[must_use]
+    pub fn append_bytes_max(&self) -> usize {
+        self.shared.journal.batch_bytes_max()
+    }
+
     /// Room for `bytes` of batches: in the order of asking, until the deadline.
     ///
     /// # Errors

@@ -42,7 +42,8 @@ use crate::vote_codec;
 /// How long the metadata log waits for its reserved part of the journal before it gives up. It is
 /// far beyond any flush; running into it means that the disk has stopped.
 const ADMISSION_PATIENCE: Duration = Duration::from_secs(60);
-/// What one append to the log takes at most, so that a group of the journal stays small.
+/// What one append to the log takes, so that a group of the journal stays small; a single entry may
+/// be larger.
 const APPEND_BYTES: usize = 1 << 20;
 
 /// The metadata log, as openraft sees it. Clones share the log.
@@ -322,16 +323,18 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let entries: Vec<Entry> = entries.into_iter().collect();
         // Registered before the append: the entries may be durable before this function goes on.
         self.shared.flushes.wait(waiters(&entries, callback));
+        // A follower that catches up is sent more than a journal of small files takes at once.
+        let bytes_max = APPEND_BYTES.min(self.shared.storage.append_bytes_max() / 2);
         let mut batches = BytesMut::new();
         for entry in &entries {
             let offset = offset_of(entry.log_id().index);
             let epoch = epoch_of(&entry.log_id());
             let batch = entry_codec::encode(entry, epoch, offset, now, committed_end)
                 .map_err(io::Error::other)?;
-            batches.unsplit(batch);
-            if batches.len() >= APPEND_BYTES {
+            if !batches.is_empty() && batches.len() + batch.len() > bytes_max {
                 self.append_batches(std::mem::take(&mut batches)).await?;
             }
+            batches.unsplit(batch);
         }
         if !batches.is_empty() {
             self.append_batches(batches).await?;

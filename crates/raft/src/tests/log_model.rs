@@ -383,3 +383,18 @@ pub(crate) fn sixty_seeds() {
         runtime.block_on(tokio::task::unconstrained(run(seed)));
     }
 }
+
+#[tokio::test]
+async fn what_the_journal_does_not_take_at_once_is_appended_in_parts() {
+    let mut world = World::new(1);
+    let appended = tokio::task::unconstrained(async {
+        let entries: Vec<Entry> = (0..4_000).map(|index| world.entry(index).0).collect();
+        let (sender, flushed) = TypeConfig::oneshot();
+        let open = world.open.as_mut().unwrap();
+        let mut store = open.store.clone();
+        drive(open, store.append(entries, IOFlushed::signal(sender))).await.unwrap();
+        drive(open, flushed).await.unwrap()
+    });
+    appended.await.unwrap();
+    assert_eq!(world.read().await.entries.len(), 4_000);
+}
