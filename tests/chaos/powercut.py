@@ -21,7 +21,7 @@ from syncfault import SyncFault
 
 DISK_MB = 1024
 # Small files, so that within a short run the journal is recycled and segments roll.
-SMALL_JOURNAL = {"journal.file.bytes": str(4 << 20), "journal.max.bytes": str(512 << 20), "journal.free.bytes.floor": str(32 << 20)}
+SMALL_JOURNAL = {"journal.file.bytes": str(16 << 20), "journal.max.bytes": str(512 << 20), "journal.free.bytes.floor": str(32 << 20)}
 # A loop device has no write cache that a cut could take: what the journal wrote directly is in the device's file and stays, synced or
 # not. Only through the page cache a sync that is missing shows.
 DIRECT = "journal.direct.io"

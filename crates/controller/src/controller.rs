@@ -11,6 +11,7 @@ use crate::durability::{Durability, Release, required};
 use crate::options::Options;
 use crate::proposals::Proposals;
 use crate::request::{Context, Request, Response};
+use crate::request_bytes;
 use crate::sessions::Sessions;
 use crate::topic_configs::TopicConfigs;
 use crate::{
@@ -165,6 +166,9 @@ impl Controller {
     pub fn handle(&mut self, context: &Context, request: Request) -> Result<Outcome, NotActive> {
         let proposals = self.proposals.as_mut().ok_or(NotActive)?;
         self.sessions.observe(context.now);
+        if let Some(response) = request_bytes::refusal(&request) {
+            return Ok(Outcome { response, release: Release::Now });
+        }
         let durability = required(self.options.metadata_acks(&self.committed), &request);
         let validate_only = is_validate_only(&request);
         // A request that may change something gets the only hold on the image, and gives it back.

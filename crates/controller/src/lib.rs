@@ -72,6 +72,7 @@ mod producer_ids;
 mod proposals;
 mod reassignment;
 mod request;
+mod request_bytes;
 mod sessions;
 #[cfg(test)]
 mod testing;
@@ -89,4 +90,5 @@ pub use internal_topics::{
 };
 pub use options::Options;
 pub use request::*;
+pub use request_bytes::REQUEST_BYTES_MAX;
 pub use topic_name::{InvalidTopicName, validate_topic_name};

@@ -15,16 +15,21 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use chronik_controller::REQUEST_BYTES_MAX;
 use chronik_types::Monotonic;
 
 /// Requests that share one entry at most.
 const REQUESTS_MAX: usize = 256;
+/// How many bytes of metadata they may ask for before the last of them has come.
+const BYTES_MAX: usize = REQUEST_BYTES_MAX / 2;
 /// How long a request waits for others at most.
 const GATHERING_MAX: Duration = Duration::from_millis(1);
 
 /// See the module.
 pub(super) struct Gathering<T> {
     waiting: VecDeque<T>,
+    /// What they ask for together, in bytes of metadata.
+    bytes: usize,
     /// When the first of them is not to wait any longer.
     deadline: Monotonic,
     /// Whether answers leave on the leader's own sync, as far as is known.
@@ -36,22 +41,23 @@ pub(super) struct Gathering<T> {
 impl<T> Default for Gathering<T> {
     fn default() -> Self {
         let (waiting, deadline) = (VecDeque::new(), Monotonic::default());
-        Self { waiting, deadline, early: false, expected: None }
+        Self { waiting, bytes: 0, deadline, early: false, expected: None }
     }
 }
 
 impl<T> Gathering<T> {
-    /// A request has come.
-    pub fn add(&mut self, request: T, now: Monotonic) {
+    /// A request has come, which asks for about so many bytes of metadata.
+    pub fn add(&mut self, request: T, bytes: usize, now: Monotonic) {
         if self.waiting.is_empty() {
             self.deadline = now.after(GATHERING_MAX);
         }
         self.waiting.push_back(request);
+        self.bytes = self.bytes.saturating_add(bytes);
     }
 
     /// Whether no more may share the next entry.
     pub fn is_full(&self) -> bool {
-        self.waiting.len() >= REQUESTS_MAX
+        self.waiting.len() >= REQUESTS_MAX || self.bytes >= BYTES_MAX
     }
 
     /// Until when they wait at most; `None` when none does.
@@ -71,6 +77,7 @@ impl<T> Gathering<T> {
     /// Takes all that wait: they share the next entry.
     pub fn take(&mut self) -> VecDeque<T> {
         self.expected = None;
+        self.bytes = 0;
         std::mem::take(&mut self.waiting)
     }
 
@@ -98,8 +105,8 @@ mod tests {
     /// What gathers while one entry of two requests is on its way.
     fn behind_two(early: bool) -> Gathering<u8> {
         let mut gathering = Gathering::default();
-        gathering.add(1, NOW);
-        gathering.add(2, NOW);
+        gathering.add(1, 0, NOW);
+        gathering.add(2, 0, NOW);
         assert!(gathering.is_over(0, NOW));
         assert_eq!(gathering.take(), [1, 2]);
         gathering.proposed(early);
@@ -109,13 +116,13 @@ mod tests {
     #[test]
     fn a_request_waits_for_those_that_were_answered() {
         let mut gathering = behind_two(true);
-        gathering.add(3, NOW);
+        gathering.add(3, 0, NOW);
         assert!(!gathering.is_over(1, NOW));
         gathering.answered(2);
         assert!(!gathering.is_over(1, NOW));
-        gathering.add(1, NOW);
+        gathering.add(1, 0, NOW);
         assert!(!gathering.is_over(1, NOW));
-        gathering.add(2, NOW);
+        gathering.add(2, 0, NOW);
         assert!(gathering.is_over(1, NOW));
         assert_eq!(gathering.take(), [3, 1, 2]);
         assert_eq!(gathering.deadline(), None);
@@ -126,7 +133,7 @@ mod tests {
         for early in [true, false] {
             let mut gathering = behind_two(early);
             gathering.answered(2);
-            gathering.add(3, NOW);
+            gathering.add(3, 0, NOW);
             assert_eq!(gathering.deadline(), Some(LATER));
             assert!(!gathering.is_over(1, NOW));
             assert!(gathering.is_over(1, LATER));
@@ -139,11 +146,22 @@ mod tests {
         for early in [true, false] {
             let mut gathering = behind_two(early);
             gathering.answered(2 * REQUESTS_MAX);
-            (1..REQUESTS_MAX).for_each(|_| gathering.add(0, NOW));
+            (1..REQUESTS_MAX).for_each(|_| gathering.add(0, 0, NOW));
             assert!(!gathering.is_over(1, NOW) && !gathering.is_full());
-            gathering.add(0, NOW);
+            gathering.add(0, 0, NOW);
             assert!(gathering.is_over(1, NOW) && gathering.is_full());
         }
+    }
+
+    #[test]
+    fn what_gathers_stays_of_a_size_that_a_journal_takes_at_once() {
+        let mut gathering = behind_two(true);
+        gathering.add(3, BYTES_MAX - 1, NOW);
+        assert!(!gathering.is_full());
+        gathering.add(4, REQUEST_BYTES_MAX, NOW);
+        assert!(gathering.is_full() && gathering.is_over(1, NOW));
+        gathering.take();
+        assert!(!gathering.is_full());
     }
 
     #[test]
@@ -151,7 +169,7 @@ mod tests {
         for early in [true, false] {
             let mut gathering = Gathering::default();
             for _ in 0..3 {
-                gathering.add(1, NOW);
+                gathering.add(1, 0, NOW);
                 assert!(gathering.is_over(1, NOW));
                 gathering.take();
                 gathering.proposed(early);
@@ -163,16 +181,16 @@ mod tests {
     #[test]
     fn entries_are_pipelined_where_answers_wait_for_the_quorum() {
         let mut gathering = behind_two(false);
-        gathering.add(3, NOW);
+        gathering.add(3, 0, NOW);
         assert!(gathering.is_over(1, NOW));
         gathering.take();
         // Both entries are answered; all three are expected back.
         gathering.answered(2);
-        gathering.add(1, NOW);
+        gathering.add(1, 0, NOW);
         gathering.answered(1);
-        gathering.add(3, NOW);
+        gathering.add(3, 0, NOW);
         assert!(!gathering.is_over(1, NOW));
-        gathering.add(2, NOW);
+        gathering.add(2, 0, NOW);
         assert!(gathering.is_over(1, NOW));
     }
 }

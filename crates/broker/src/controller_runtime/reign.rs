@@ -158,11 +158,13 @@ impl Reign {
     /// Takes a request and those that have come with it.
     fn take(&mut self, runtime: &mut Runtime, first: Job) {
         let now = runtime.env.clock.monotonic();
-        self.gathering.add(first, now);
+        let bytes = first.request.bytes();
+        self.gathering.add(first, bytes, now);
         while !self.gathering.is_full()
             && let Ok(job) = runtime.queue.try_recv()
         {
-            self.gathering.add(job, now);
+            let bytes = job.request.bytes();
+            self.gathering.add(job, bytes, now);
         }
     }
 

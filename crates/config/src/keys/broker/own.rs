@@ -22,9 +22,9 @@ broker_table! { OWN;
         "Which of this broker's own log lines are written: error, warn, info, debug, trace, or a filter by module.";
     "journal.dir": String = None, Any, ReadOnly,
         "The directory of the journal; the first of log.dirs when not set.";
-    "journal.file.bytes": Int = Some("67108864"), AtLeast(1048576), ReadOnly,
-        "The size of one journal file.";
-    "journal.max.bytes": Long = Some("1073741824"), AtLeast(4194304), ReadOnly,
+    "journal.file.bytes": Int = Some("67108864"), AtLeast(16777216), ReadOnly,
+        "The size of one journal file. Half of it is the most that is written at once: a batch, or an entry of the metadata.";
+    "journal.max.bytes": Long = Some("1073741824"), AtLeast(67108864), ReadOnly,
         "The most bytes of journal; it bounds what a restart reads, and writers wait when it is full.";
     "journal.group.max.bytes": Int = Some("4194304"), AtLeast(65536), ReadOnly,
         "The most bytes that one write and sync of the journal carries.";
