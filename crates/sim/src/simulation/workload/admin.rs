@@ -92,6 +92,10 @@ async fn delete(stage: &Stage, cluster: &mut Cluster, who: &str, id: Uuid) {
     let result = response.responses.first().expect("one topic was named");
     let code = ErrorCode::from_code(result.error_code).unwrap_or(ErrorCode::UnknownServerError);
     note(who, format_args!("deletes {id} at {node}: {code}"));
+    // Nobody has asked for its deletion before.
+    if code == ErrorCode::UnknownTopicId && !stage.plan.fast_path {
+        trace::violation(format_args!("topic {id}, acknowledged, is not there to be deleted"));
+    }
     if code == ErrorCode::None
         && let Some(topic) = stage.history.topics.borrow_mut().get_mut(&id)
     {
