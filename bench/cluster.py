@@ -255,9 +255,11 @@ def main():
             print(f"round {at + 1} of {arguments.rounds}, load {os.getloadavg()[0]:.1f}", file=sys.stderr)
             cluster = Cluster(base / str(at))
             table.add("three nodes ready on empty directories", "", "s", cluster.start())
-            sync, trip = floors(base, 1 if arguments.quick else 3)
+            sync, trip, *replicated = floors(base, 1 if arguments.quick else 3, nodes=3)
             table.add("floor: 4 KiB append + fdatasync", "", "µs", sync)
             table.add("floor: loopback round trip of 1 KiB", "", "µs", trip)
+            for mode, bare in zip(MODES, replicated):
+                table.add(f"three bare nodes, {mode}: p50 / (sync + round trip)", "", "×", bare / (sync + trip))
             if "topics" in wanted:
                 topics(table, cluster, sync + trip, arguments.quick)
             if "produce" in wanted:

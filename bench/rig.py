@@ -108,9 +108,10 @@ def produce(port, producers, seconds, in_flight=1, size=1024):
     return number(out, r"([\d.,]+)/s"), number(out, r"p50 ([\d.,]+)")
 
 
-def floors(directory, seconds):
-    out = bench("floors", "--dir", directory, "--seconds", seconds)
-    return [float(value.replace(",", "")) for value in re.findall(r"p50 ([\d.,]+)", out)][:2]
+def floors(directory, seconds, nodes=None):
+    """Medians in µs: a sync, a round trip; with `nodes` also an append that so many sync, answered by the leader alone and by a quorum."""
+    out = bench("floors", "--dir", directory, "--seconds", seconds, *(["--nodes", nodes] if nodes else []))
+    return [float(value.replace(",", "")) for value in re.findall(r"p50 ([\d.,]+)", out)]
 
 
 class Table:
