@@ -2,13 +2,14 @@
 //!
 //! Many clients that each wait for an answer before they ask again come back together when an entry
 //! is answered. If each request became an entry when it comes, the quorum would get ever more and
-//! ever smaller entries, each with its syncs and messages. So while entries are on their way,
-//! requests gather until as many have come as were answered: mostly the same clients. One client
-//! alone never waits: the one that was answered is the one that has come.
+//! ever smaller entries, each with its syncs and messages. So requests gather until as many have
+//! come as were answered: mostly the same clients. One client alone never waits: the one that was
+//! answered is the one that has come.
 //!
 //! **Invariants**
-//! - Nothing waits here longer than [`GATHERING_MAX`], or when no entry is on its way, or when there
-//!   is enough for a whole entry.
+//! - Nothing waits here longer than [`GATHERING_MAX`], or when there is enough for a whole entry.
+//! - When no entry is on its way, a request waits only right after answers have left, for those who
+//!   were answered.
 //! - Before anything is answered, a request waits only where answers leave on the leader's own sync:
 //!   it would wait for the same disk. Where they wait for the quorum, entries are pipelined.
 
@@ -36,12 +37,14 @@ pub(super) struct Gathering<T> {
     early: bool,
     /// How many are to gather, once something has been answered.
     expected: Option<usize>,
+    /// Until when they are: whoever asks again, does so at once.
+    expected_until: Monotonic,
 }
 
 impl<T> Default for Gathering<T> {
     fn default() -> Self {
         let (waiting, deadline) = (VecDeque::new(), Monotonic::default());
-        Self { waiting, bytes: 0, deadline, early: false, expected: None }
+        Self { waiting, bytes: 0, deadline, early: false, expected: None, expected_until: deadline }
     }
 }
 
@@ -49,7 +52,8 @@ impl<T> Gathering<T> {
     /// A request has come, which asks for about so many bytes of metadata.
     pub fn add(&mut self, request: T, bytes: usize, now: Monotonic) {
         if self.waiting.is_empty() {
-            self.deadline = now.after(GATHERING_MAX);
+            let expected_until = self.expected.map(|_| self.expected_until);
+            self.deadline = expected_until.unwrap_or_else(|| now.after(GATHERING_MAX));
         }
         self.waiting.push_back(request);
         self.bytes = self.bytes.saturating_add(bytes);
@@ -71,7 +75,8 @@ impl<T> Gathering<T> {
             Some(expected) => self.waiting.len() >= expected,
             None => !self.early,
         };
-        enough || self.is_full() || in_flight == 0 || now >= self.deadline
+        let unexpected = in_flight == 0 && self.expected.is_none();
+        enough || unexpected || self.is_full() || now >= self.deadline
     }
 
     /// Takes all that wait: they share the next entry.
@@ -87,8 +92,9 @@ impl<T> Gathering<T> {
     }
 
     /// So many answers have left.
-    pub fn answered(&mut self, count: usize) {
+    pub fn answered(&mut self, count: usize, now: Monotonic) {
         if count > 0 {
+            self.expected_until = now.after(GATHERING_MAX);
             let expected = self.expected.unwrap_or(self.waiting.len());
             self.expected = Some(expected + count);
         }
@@ -118,7 +124,7 @@ mod tests {
         let mut gathering = behind_two(true);
         gathering.add(3, 0, NOW);
         assert!(!gathering.is_over(1, NOW));
-        gathering.answered(2);
+        gathering.answered(2, NOW);
         assert!(!gathering.is_over(1, NOW));
         gathering.add(1, 0, NOW);
         assert!(!gathering.is_over(1, NOW));
@@ -129,23 +135,34 @@ mod tests {
     }
 
     #[test]
-    fn it_waits_neither_for_long_nor_when_nothing_is_on_its_way() {
+    fn it_does_not_wait_for_long_nor_for_those_who_do_not_come_at_once() {
         for early in [true, false] {
             let mut gathering = behind_two(early);
-            gathering.answered(2);
+            gathering.answered(2, NOW);
             gathering.add(3, 0, NOW);
             assert_eq!(gathering.deadline(), Some(LATER));
-            assert!(!gathering.is_over(1, NOW));
-            assert!(gathering.is_over(1, LATER));
-            assert!(gathering.is_over(0, NOW));
+            assert!(!gathering.is_over(1, NOW) && gathering.is_over(1, LATER));
+            assert!(!gathering.is_over(0, NOW) && gathering.is_over(0, LATER));
+            // Long after the answers nobody is expected any more.
+            gathering.take();
+            gathering.answered(2, NOW);
+            gathering.add(3, 0, LATER);
+            assert!(gathering.is_over(0, LATER) && gathering.is_over(1, LATER));
         }
+    }
+
+    #[test]
+    fn without_answers_nothing_waits_when_nothing_is_on_its_way() {
+        let mut gathering = behind_two(true);
+        gathering.add(3, 0, NOW);
+        assert!(!gathering.is_over(1, NOW) && gathering.is_over(0, NOW));
     }
 
     #[test]
     fn nothing_waits_behind_a_whole_entry() {
         for early in [true, false] {
             let mut gathering = behind_two(early);
-            gathering.answered(2 * REQUESTS_MAX);
+            gathering.answered(2 * REQUESTS_MAX, NOW);
             (1..REQUESTS_MAX).for_each(|_| gathering.add(0, 0, NOW));
             assert!(!gathering.is_over(1, NOW) && !gathering.is_full());
             gathering.add(0, 0, NOW);
@@ -173,7 +190,7 @@ mod tests {
                 assert!(gathering.is_over(1, NOW));
                 gathering.take();
                 gathering.proposed(early);
-                gathering.answered(1);
+                gathering.answered(1, NOW);
             }
         }
     }
@@ -185,9 +202,9 @@ mod tests {
         assert!(gathering.is_over(1, NOW));
         gathering.take();
         // Both entries are answered; all three are expected back.
-        gathering.answered(2);
+        gathering.answered(2, NOW);
         gathering.add(1, 0, NOW);
-        gathering.answered(1);
+        gathering.answered(1, NOW);
         gathering.add(3, 0, NOW);
         assert!(!gathering.is_over(1, NOW));
         gathering.add(2, 0, NOW);

@@ -260,7 +260,7 @@ impl Reign {
                 runtime.controller.leader_synced(settled.sequence);
                 runtime.publish_acknowledged();
                 let count = self.parked.synced(settled.sequence);
-                self.gathering.answered(count);
+                self.gathering.answered(count, runtime.env.clock.monotonic());
             }
             Some(reason) => {
                 let count = self.parked.fall_back(settled.sequence);
@@ -300,7 +300,7 @@ impl Reign {
             return Err(End::Lost);
         }
         let count = self.parked.committed(settled.sequence, offset.next());
-        self.gathering.answered(count);
+        self.gathering.answered(count, runtime.env.clock.monotonic());
         Ok(())
     }
 
